@@ -1,0 +1,1 @@
+"""The workflows shipped for looking around: real data, real work."""

@@ -1,0 +1,1 @@
+"""How late New York flew in January 2013: reading, figures, charts and report, as plain functions."""

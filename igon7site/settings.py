@@ -1,0 +1,223 @@
+"""Django's settings. What an operator may change comes from the environment or .env, typed."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from igon7site.env import Env
+from igon7site.setup.database import database
+from igon7site.setup.secret import secret_key
+from igon7site.setup.static import fingerprint
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Env.load(Path(os.environ.get("IGON7_ENV_FILE") or BASE_DIR / ".env"))
+
+VAR = env.path("IGON7_VAR", BASE_DIR / "var")  # all that this installation writes to disk
+VAR.mkdir(parents=True, exist_ok=True)
+
+# --- Who may talk to it -----------------------------------------------------------------------------------
+_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
+
+DEBUG = env.bool_("IGON7_DEBUG", False)
+SECRET_KEY = env.str_("IGON7_SECRET_KEY", None) or secret_key(VAR / "secret_key")
+ALLOWED_HOSTS = env.list_("IGON7_ALLOWED_HOSTS", sorted(_LOOPBACK))
+CSRF_TRUSTED_ORIGINS = env.list_("IGON7_TRUSTED_ORIGINS")
+
+# Cookies that travel over https alone would never come back to http://127.0.0.1.
+_ONLY_THIS_MACHINE = _LOOPBACK.issuperset(ALLOWED_HOSTS)
+HTTPS = env.bool_("IGON7_HTTPS", not _ONLY_THIS_MACHINE)
+BEHIND_PROXY = env.bool_(
+    "IGON7_BEHIND_PROXY", False
+)  # which sets X-Forwarded-Proto, and lets nobody else do so
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = int(env.duration("IGON7_HSTS", 365 * 24 * 3600)) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+if BEHIND_PROXY:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+if _ONLY_THIS_MACHINE:  # what `check --deploy` asks of https has no bearing on loopback
+    SILENCED_SYSTEM_CHECKS = ["security.W004", "security.W008", "security.W012", "security.W016"]
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = int(env.duration("IGON7_SESSION_AGE", 14 * 24 * 3600))
+X_FRAME_OPTIONS = "DENY"
+
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+ANONYMOUS_USER_NAME = None  # guardian would else make a user that stands for nobody
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "login"
+
+# --- What it is made of -----------------------------------------------------------------------------------
+DEMO = env.bool_("IGON7_DEMO", True)
+INSTALLED_APPS = [
+    "igon7site",
+    "monitoring",
+    "orchestration",
+    "security",
+    *(["igon7site.demo"] if DEMO else []),
+    "igon7site.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.humanize",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "channels",
+    "django_htmx",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
+    "django_q",
+    "guardian",
+    "rest_framework",
+    "rest_framework.authtoken",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "security.middleware.ContentSecurityPolicyMiddleware",
+    "igon7site.setup.static.StaticFilesMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "igon7site.urls"
+ASGI_APPLICATION = "igon7site.asgi.application"
+WSGI_APPLICATION = "igon7site.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Where it keeps things --------------------------------------------------------------------------------
+DATABASES = {"default": database(env.str_("DATABASE_URL", f"sqlite:///{VAR / 'igon7.sqlite3'}"))}
+
+REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
+_MEMORY = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "igon7"}
+_REDIS = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": REDIS_URL,
+    "KEY_PREFIX": "igon7",
+}
+CACHES = {"default": _REDIS, "redis": _REDIS} if REDIS_URL else {"default": _MEMORY}
+
+MEDIA_ROOT = env.path("IGON7_MEDIA", VAR / "media")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+FILE_UPLOAD_PERMISSIONS = 0o600
+
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False
+if DEBUG:
+    STATIC_URL = "/static/"
+else:
+    # Third-party files change with requirements.txt, ours with themselves: so what a URL gives never changes,
+    # browsers keep it for good, and nothing has to be collected or rewritten before a start.
+    _print = fingerprint(
+        [*STATICFILES_DIRS, *BASE_DIR.glob("*/static"), *BASE_DIR.glob("igon7site/*/static")],
+        also=[BASE_DIR / "requirements.txt"],
+    )
+    STATIC_URL = f"/static/{_print}/"
+    WHITENOISE_IMMUTABLE_FILE_TEST = ".*"
+
+# --- Language and time ------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("fr", _("French"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- The API ----------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        # First: its challenge makes an unauthenticated answer 401, where a session's alone would be 403.
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "orchestration.api.errors.handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+# A payload at its limit, base64 or escapes around it, still arrives: the limit that answers is igon7's own.
+IGON7_PAYLOAD_LIMIT = env.int_("IGON7_PAYLOAD_LIMIT", 2 * 1024 * 1024, at_least=1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * IGON7_PAYLOAD_LIMIT
+
+# --- The runner -------------------------------------------------------------------------------------------
+IGON7_LEASE_SECONDS = env.duration("IGON7_LEASE_SECONDS", 30)
+IGON7_QUEUES = env.list_("IGON7_QUEUES", ["default"])
+IGON7_WORKFLOWS = env.list_("IGON7_WORKFLOWS")  # modules or folders besides the apps' workflows.py
+IGON7_WORKERS = env.int_("IGON7_WORKERS", 2, at_least=1)
+IGON7_WEB_CONNECTIONS = env.int_("IGON7_WEB_CONNECTIONS", 16, at_least=1)  # of one web process, on PostgreSQL
+
+# django-q2 carries seats and nothing else: nothing is saved, scheduled or timed by it.
+Q_CLUSTER = {
+    "name": "igon7",
+    "broker_class": "orchestration.runner.broker.SeatBroker",
+    "workers": IGON7_WORKERS,
+    "timeout": None,
+    "retry": 10**9,
+    "recycle": 10**9,
+    "save_limit": -1,
+    "scheduler": False,
+    "catch_up": False,
+    "log_level": "WARNING",
+    "ALT_CLUSTERS": {},
+}
+# Its warning means tasks that it would hand out twice; a seat is not a task that comes back.
+warnings.filterwarnings("ignore", "Retry and timeout are misconfigured")
+
+# --- Logs: one line each, to stderr -----------------------------------------------------------------------
+LOG_LEVEL = env.str_("IGON7_LOG_LEVEL", "INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        **{name: {"level": LOG_LEVEL} for name in ("igon7site", "monitoring", "orchestration", "security")},
+        "django": {"handlers": [], "level": "WARNING"},
+        "django-q": {"level": "WARNING"},
+    },
+}

@@ -1,0 +1,132 @@
+"""A PostgreSQL server of one's own, for tests and benchmarks: made, used, removed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+from igon7site.setup.processes import dying_with_parent
+
+_START_WITHIN = 60.0
+_STOP_WITHIN = 10.0
+# A test's data need not survive the machine: these make commits cheap and change nothing else.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class NoPostgres(Exception):
+    """No PostgreSQL server binaries on this machine, or they did not start."""
+
+
+def find_binaries() -> Path | None:
+    """Return the folder that holds initdb and postgres: on PATH, where Debian puts it, or by pg_config."""
+    on_path = shutil.which("initdb")
+    if on_path:
+        return Path(on_path).resolve().parent
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda found: int(found.parts[4]))
+    if debian:
+        return debian[-1].parent
+    pg_config = shutil.which("pg_config")
+    if pg_config:
+        told = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=True)
+        if (Path(told.stdout.strip()) / "initdb").exists():
+            return Path(told.stdout.strip())
+    return None
+
+
+@contextmanager
+def private_postgres(**settings: Any) -> Iterator[str]:
+    """Yield the URL of a new server on a unix socket in a temporary folder; settings are postgresql.conf's.
+
+    FAST holds the settings for tests. Raises NoPostgres. Leaving the block stops and removes it, and so does
+    the kernel stop it when this process dies.
+    """
+    binaries = find_binaries()
+    if binaries is None:
+        raise NoPostgres("no server binaries found (initdb, postgres)")
+    home = Path(tempfile.mkdtemp(prefix="igon7-pg-", dir="/tmp"))  # a socket's path may be 107 bytes long
+    try:
+        password = secrets.token_hex(16)
+        identity = _identity(home)
+        _initdb(binaries, home, password, identity)
+        url = f"postgres://igon7:{password}@/postgres?host={quote(str(home), safe='')}"
+        with _running(binaries, home, settings, identity) as server:
+            _wait_until_it_answers(server, home, url)
+            yield url
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _identity(home: Path) -> dict[str, Any]:
+    """Return Popen's options for who the server is: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {}
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        os.chown(home, entry.pw_uid, entry.pw_gid)
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    raise NoPostgres("PostgreSQL does not run as root, and there is no user postgres or nobody")
+
+
+def _initdb(binaries: Path, home: Path, password: str, identity: dict[str, Any]) -> None:
+    secret = home / "password"
+    secret.write_text(password)
+    if identity:
+        os.chown(secret, identity["user"], identity["group"])
+    done = subprocess.run(
+        [binaries / "initdb", "--pgdata", home / "data", "--username=igon7", "--auth=scram-sha-256",
+         f"--pwfile={secret}", "--encoding=UTF8", "--locale=C", "--no-sync"],
+        cwd=home, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **identity,
+    )  # fmt: skip
+    secret.unlink()
+    if done.returncode:
+        raise NoPostgres(f"initdb failed: {done.stdout.strip()[-500:]}")
+
+
+@contextmanager
+def _running(
+    binaries: Path, home: Path, settings: dict[str, Any], identity: dict[str, Any]
+) -> Iterator[subprocess.Popen[bytes]]:
+    chosen = {"listen_addresses": "", "unix_socket_directories": home, "max_connections": 200, **settings}
+    options = [f"--{name}={value}" for name, value in chosen.items()]
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [binaries / "postgres", "-D", home / "data", *options], cwd=home, stdout=log, stderr=log,
+            start_new_session=True, preexec_fn=dying_with_parent(signal.SIGINT), **identity,
+        )  # fmt: skip
+    try:
+        yield server
+    finally:
+        server.send_signal(signal.SIGINT)  # "fast": ends the sessions that are open
+        try:
+            server.wait(_STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            server.send_signal(signal.SIGQUIT)
+            server.wait()
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], home: Path, url: str) -> None:
+    deadline = time.monotonic() + _START_WITHIN
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    said = (home / "log").read_text(errors="replace").strip()[-500:]
+    raise NoPostgres(f"the server did not start: {said}")

@@ -1,0 +1,73 @@
+"""Home: what needs attention, what runs, what was, and how it goes."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET
+
+from orchestration import queries, registry
+from orchestration.engine.states import ExecutionStatus
+from orchestration.queries import ExecutionFilter, stats
+from orchestration.web import bars
+from security.actions import CONSOLE_OPEN
+from security.principals import Principal
+from security.web.guard import requires
+
+SAMPLE = "flight-delays"
+SHOWN = 8
+DAY = "24h"
+E = ExecutionStatus
+
+
+@require_GET
+@requires(CONSOLE_OPEN)
+def home(request: HttpRequest) -> HttpResponse:
+    """Show the state of everything that the person may view."""
+    principal = Principal.for_request(request)
+    hours = stats.by_hour(principal)
+    context = {
+        "numbers": _numbers(principal),
+        "attention": _attention(principal),
+        "running": _rows(principal, ExecutionFilter(status=stats.MOVING)),
+        "recent": _rows(principal, ExecutionFilter(not_status=stats.MOVING)),
+        "bars": bars.of_hours(hours),
+        "hours": hours,
+        "most": max(hour.total for hour in hours),
+        "alive": queries.live_worker_nodes().count(),
+        "broken": registry.broken(),
+        "sample": _sample(principal),
+    }
+    template = "monitoring/_home.html" if request.headers.get("HX-Target") == "home" else "monitoring/home.html"
+    return render(request, template, context)
+
+
+def _numbers(principal: Principal) -> list[dict[str, object]]:
+    """Return each number with the filters of the list that it counts."""
+    asked = [
+        (_("Running"), "running", ExecutionFilter(status=stats.MOVING)),
+        (_("Blocked or paused"), "blocked", ExecutionFilter(status=stats.HELD_UP)),
+        (_("Failed, 24 h"), "failed", ExecutionFilter(status=(E.FAILED.value,), since=DAY)),
+        (_("Succeeded, 24 h"), "succeeded", ExecutionFilter(status=(E.SUCCEEDED.value,), since=DAY)),
+    ]
+    return [
+        {"label": label, "status": status, "query": filters.to_query(), "count": stats.count(principal, filters)}
+        for label, status, filters in asked
+    ]
+
+
+def _attention(principal: Principal) -> list[object]:
+    held = _rows(principal, ExecutionFilter(status=stats.HELD_UP))
+    return [*held, *_rows(principal, ExecutionFilter(status=(E.FAILED.value,), since=DAY))][:SHOWN]
+
+
+def _rows(principal: Principal, filters: ExecutionFilter) -> list[object]:
+    light = queries.executions(principal, filters).defer("input", "output", "labels")
+    return list(light[:SHOWN])
+
+
+def _sample(principal: Principal) -> object:
+    """Return the workflow to try first: the sample, else any."""
+    seen = queries.workflows(principal)
+    return seen.filter(name=SAMPLE).first() or seen.first()

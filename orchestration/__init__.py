@@ -1,0 +1,27 @@
+"""The authoring API: everything a `workflows.py` needs. Importable without Django set up."""
+
+from .engine.builder import Workflow, WorkflowBuilder
+from .engine.errors import (
+    DoNotRetry,
+    GraphError,
+    Igon7Error,
+    NodeCancelled,
+    NodeTimeout,
+    RetryAfter,
+)
+from .engine.policies import AtLeast, RetryPolicy
+from .engine.tasks import task
+
+__all__ = [
+    "AtLeast",
+    "DoNotRetry",
+    "GraphError",
+    "Igon7Error",
+    "NodeCancelled",
+    "NodeTimeout",
+    "RetryAfter",
+    "RetryPolicy",
+    "Workflow",
+    "WorkflowBuilder",
+    "task",
+]

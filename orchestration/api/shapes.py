@@ -1,0 +1,129 @@
+"""How workflows and executions read as JSON: the same in the API and in the commands' --json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from security.principals import Principal
+
+from .. import executor, queries
+from ..engine.graph import Graph
+from ..engine.policies import AtLeast
+from ..models import Artifact, Execution, WorkflowVersion
+from ..models import Workflow as WorkflowRow
+from ..queries.events import instant
+from ..store.versions import graph_of
+
+JSON = dict[str, Any]
+
+
+def execution_summary(execution: Execution) -> JSON:
+    """Return what a list shows; workflow and version must be loaded."""
+    return {
+        "id": str(execution.id),
+        "workflow": execution.workflow.name,
+        "version": execution.version.number,
+        "status": execution.status,
+        "priority": execution.priority,
+        "tags": execution.tags,
+        "started_by": execution.principal.get("name"),
+        "created_at": instant(execution.created_at),
+        "started_at": instant(execution.started_at),
+        "finished_at": instant(execution.finished_at),
+        "duration_ms": queries.duration_ms(execution.started_at, execution.finished_at),
+        "error": error_brief(execution.error),
+    }
+
+
+def execution_detail(principal: Principal, execution: Execution) -> JSON:
+    """Return all but events and log; `actions` says of each verb why it is not possible, or null."""
+    runs = queries.node_runs(execution)
+    graph = graph_of(execution.version_id)
+    return execution_summary(execution) | {
+        "why": queries.why(execution, runs),
+        "input": execution.input,
+        "output": execution.output,
+        "error": execution.error,
+        "cause": execution.cause,
+        "labels": execution.labels,
+        "idempotency_key": execution.idempotency_key,
+        "generation": execution.generation,
+        "seq": execution.seq,
+        "nodes": queries.node_view(graph, runs, execution),
+        "artifacts": artifacts(execution),
+        "actions": executor.can(principal, execution),
+    }
+
+
+def error_brief(error: Mapping[str, Any] | None) -> JSON | None:
+    """Return which node failed and how, without the traceback."""
+    return {name: error.get(name) for name in ("node", "type", "message")} if error else None
+
+
+def artifacts(execution: Execution) -> list[JSON]:
+    """Return the files that the execution's nodes kept, oldest first."""
+    return [artifact(row) for row in execution.artifacts.order_by("created_at", "id")]
+
+
+def artifact(row: Artifact) -> JSON:
+    return {
+        "id": str(row.id),
+        "name": row.name,
+        "node": row.node,
+        "index": row.index if row.index >= 0 else None,
+        "content_type": row.content_type,
+        "size": row.size,
+        "sha256": row.sha256,
+        "created_at": instant(row.created_at),
+    }
+
+
+def workflow_summary(row: WorkflowRow) -> JSON:
+    """Return what a list shows; the current version must be loaded."""
+    return {
+        "name": row.name,
+        "description": row.description,
+        "tags": row.tags,
+        "version": row.current.number if row.current else None,
+        "nodes": row.current.node_count if row.current else None,
+        "updated_at": instant(row.updated_at),
+    }
+
+
+def workflow_detail(row: WorkflowRow) -> JSON:
+    """Return a workflow with its input's schema, its graph and its versions, newest first."""
+    current = row.current
+    return workflow_summary(row) | {
+        "input_schema": current.definition.get("input_schema") if current else None,
+        "graph": graph(graph_of(current.pk)) if current else None,
+        "versions": [version(each) for each in queries.versions(row)],
+    }
+
+
+def version(row: WorkflowVersion) -> JSON:
+    return {
+        "number": row.number,
+        "checksum": row.checksum,
+        "nodes": row.node_count,
+        "created_at": instant(row.created_at),
+    }
+
+
+def graph(graph: Graph) -> JSON:
+    """Return nodes in their order of declaration, and edges as pairs [from, to]."""
+    nodes = [
+        {
+            "id": node.id,
+            "body": node.body,
+            "depends_on": list(node.depends_on),
+            "join": {"at_least": node.join.count} if isinstance(node.join, AtLeast) else node.join,
+            "params": dict(node.params),
+            "timeout": node.timeout,
+            "queue": node.queue,
+            "max_attempts": node.retry.max_attempts if node.retry else 1,
+        }
+        for node in graph.nodes.values()
+    ]
+    edges = [[parent, node.id] for node in graph.nodes.values() for parent in node.depends_on]
+    return {"nodes": nodes, "edges": edges, "output": graph.output, "timeout": graph.timeout}

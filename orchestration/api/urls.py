@@ -1,0 +1,29 @@
+from django.urls import path, re_path
+
+from .artifacts import Artifacts, Download
+from .executions import Control, Events, ExecutionDetail, Executions, Log, Retry, Signals
+from .root import Nothing, Root
+from .token import obtain_token
+from .workflows import WorkflowDetail, Workflows
+
+app_name = "api"
+
+VERBS = ("cancel", "terminate", "pause", "resume")
+ONE = "executions/<uuid:id>/"
+
+urlpatterns = [
+    path("", Root.as_view(), name="root"),
+    path("token/", obtain_token, name="token"),
+    path("workflows/", Workflows.as_view(), name="workflows"),
+    path("workflows/<path:name>/", WorkflowDetail.as_view(), name="workflow"),
+    path("executions/", Executions.as_view(), name="executions"),
+    path(ONE, ExecutionDetail.as_view(), name="execution"),
+    *(path(f"{ONE}{verb}/", Control.as_view(), {"verb": verb}, name=verb) for verb in VERBS),
+    path(f"{ONE}retry/", Retry.as_view(), name="retry"),
+    path(f"{ONE}signals/", Signals.as_view(), name="signals"),
+    path(f"{ONE}events/", Events.as_view(), name="events"),
+    path(f"{ONE}log/", Log.as_view(), name="log"),
+    path(f"{ONE}artifacts/", Artifacts.as_view(), name="artifacts"),
+    path(f"{ONE}artifacts/<uuid:artifact>/", Download.as_view(), name="artifact"),
+    re_path("^(?P<rest>.*)$", Nothing.as_view()),
+]

@@ -1,0 +1,183 @@
+"""WorkflowBuilder: how a workflow is written in Python."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Self
+
+from .codec import checksum, dump_payload, encode_graph
+from .durations import Duration, seconds
+from .errors import DuplicateNode, GraphError, InvalidOption
+from .graph import DEFAULT_QUEUE, NODE_ID_LIMIT, Graph, NodeSpec, make_graph
+from .policies import Join, RetryPolicy, check_join, check_priority
+
+Body = Callable[..., Any]
+PARAMS_LIMIT = 256 * 1024
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A built workflow: its graph as data, its callables beside it."""
+
+    graph: Graph
+    bodies: Mapping[str, Body]
+    description: str = ""
+    input_schema: Mapping[str, Any] | None = None
+    tags: tuple[str, ...] = ()
+    module: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        return self.graph.name
+
+    def definition(self) -> dict[str, Any]:
+        """Return what a version is made of, as JSON data."""
+        data = encode_graph(self.graph)
+        if self.input_schema is not None:
+            data["input_schema"] = dict(self.input_schema)
+        return data
+
+    def checksum(self) -> str:
+        return checksum(self.definition())
+
+
+class WorkflowBuilder:
+    """Collect nodes and options, then `build()` the Workflow. Nothing happens to any database."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        input_schema: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
+        timeout: Duration | None = None,
+        output: str | None = None,
+    ) -> None:
+        self._name = _identifier("workflow name", name)
+        self._description = inspect.cleandoc(description)
+        self._schema = _plain("input_schema", input_schema) if input_schema is not None else None
+        self._tags = tuple(_identifier("tag", tag) for tag in ((tags,) if isinstance(tags, str) else tags))
+        self._timeout = seconds(timeout, "timeout") if timeout is not None else None
+        self._output = output
+        self._nodes: dict[str, NodeSpec] = {}
+        self._bodies: dict[str, Body] = {}
+        self._module = _calling_module()
+
+    def add_node(
+        self,
+        id: str,
+        body: Body | str,
+        *,
+        depends_on: Iterable[str] = (),
+        join: Join = "all_success",
+        params: Mapping[str, Any] | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+        queue: str = DEFAULT_QUEUE,
+        priority: int | None = None,
+    ) -> Self:
+        """Add a node; `body` takes ctx, or is the name of a registered @task.
+
+        Durations are seconds or texts such as "5m". Raises GraphError or InvalidOption, naming node and option.
+        """
+        _identifier("node id", id)
+        if id in self._nodes:
+            raise DuplicateNode(workflow=self._name, node=id)
+        self._nodes[id] = NodeSpec(
+            id=id,
+            body=self._reference(id, body),
+            lane="async" if is_async(body) else "sync",
+            depends_on=_names(id, depends_on),
+            join=check_join(join),
+            params=MappingProxyType(_plain(f'params of node "{id}"', params or {})),
+            retry=_retry(id, retry),
+            timeout=seconds(timeout, f'timeout of node "{id}"') if timeout is not None else None,
+            queue=_queue(id, queue),
+            priority=check_priority(priority) if priority is not None else None,
+        )
+        return self
+
+    def build(self) -> Workflow:
+        """Check the whole graph and return the Workflow. Raises GraphError, naming the nodes."""
+        graph = make_graph(self._name, self._nodes.values(), output=self._output, timeout=self._timeout)
+        return Workflow(
+            graph,
+            MappingProxyType(dict(self._bodies)),
+            self._description,
+            self._schema,
+            self._tags,
+            self._module,
+        )
+
+    def _reference(self, id: str, body: Body | str) -> str:
+        if isinstance(body, str):
+            return f"task:{_identifier('task name', body)}"
+        if not callable(body):
+            raise GraphError(
+                f'The body of node "{id}" is {body!r}; it must be a function or the name of a @task.'
+            )
+        self._bodies[id] = body
+        if task_name := getattr(body, "igon7_task", None):
+            return f"task:{task_name}"
+        named = inspect.unwrap(getattr(body, "func", body))
+        where = getattr(named, "__module__", type(named).__module__)
+        return f"{where}:{getattr(named, '__qualname__', type(named).__qualname__)}"
+
+
+def is_async(body: Body | str) -> bool:
+    """Say whether the body runs on the event loop; a task named by a text is asked from the registry at start."""
+    if isinstance(body, str):
+        from . import tasks
+
+        return tasks.is_async(body)
+    plain = getattr(body, "func", body)
+    return inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(getattr(plain, "__call__", None))  # noqa: B004
+
+
+def _identifier(what: str, value: Any) -> str:
+    fits = isinstance(value, str) and 0 < len(value) <= NODE_ID_LIMIT
+    if not fits or value != value.strip() or any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in value):
+        expected = f"a text of 1 to {NODE_ID_LIMIT} characters without control characters or outer spaces"
+        raise InvalidOption(option=what, value=value, expected=expected)
+    return str(value)
+
+
+def _queue(id: str, queue: Any) -> str:
+    if not isinstance(queue, str) or not _QUEUE_NAME.fullmatch(queue):
+        expected = "a name of up to 63 letters, digits, dots, hyphens and underscores"
+        raise InvalidOption(option=f'queue of node "{id}"', value=queue, expected=expected)
+    return queue
+
+
+def _names(id: str, names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise GraphError(f'depends_on of node "{id}" is the text "{names}"; give a list: ["{names}"].')
+    return tuple(names)
+
+
+def _retry(id: str, policy: Any) -> RetryPolicy | None:
+    if policy is not None and not isinstance(policy, RetryPolicy):
+        raise InvalidOption(option=f'retry of node "{id}"', value=policy, expected="a RetryPolicy")
+    return policy
+
+
+def _plain(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plain-JSON copy, so that nobody changes a built graph through a value they kept."""
+    if not isinstance(value, Mapping):
+        raise InvalidOption(option=what, value=value, expected="a mapping")
+    copy: dict[str, Any] = json.loads(dump_payload(dict(value), what, PARAMS_LIMIT))
+    return copy
+
+
+def _calling_module() -> str:
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "")) if frame is not None else ""

@@ -1,0 +1,188 @@
+"""Graph <-> canonical JSON, its checksum, and the JSON that payloads are kept as."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import hashlib
+import json
+import math
+import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from .errors import CodecError, NotSerialisable, PayloadTooLarge
+from .graph import Graph, NodeSpec, make_graph
+from .policies import AtLeast, Join, RetryPolicy
+
+FORMAT = 1
+
+
+# --- payloads --------------------------------------------------------------------------------------
+
+
+def dump_payload(value: Any, what: str, limit: int) -> str:
+    """Return the value as compact JSON text.
+
+    datetimes, dates, UUIDs, Decimals, enums, dataclasses, sets' lists and pydantic models are encoded; reading
+    gives plain JSON back. Raises NotSerialisable (naming the place in the value) or PayloadTooLarge.
+    """
+    try:
+        text = json.dumps(value, default=_encode, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise NotSerialisable(what=what, reason=_explain(value, error)) from None
+    # PostgreSQL's jsonb cannot hold NUL, and no encoding can hold a lone surrogate.
+    if "\\u0000" in text and _has_nul(value):
+        raise NotSerialisable(what=what, reason="a text in it contains a NUL character")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise NotSerialisable(what=what, reason="a text in it contains a lone surrogate") from None
+    if size > limit:
+        raise PayloadTooLarge(what=what, size=size, limit=limit)
+    return text
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, (dt.datetime, dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, (uuid.UUID, decimal.Decimal)):
+        return str(value)
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, (Mapping, MappingProxyType)):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _explain(value: Any, error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply or contains itself"
+    found = _locate(value, "$", 0)
+    return found or str(error)
+
+
+def _locate(value: Any, path: str, depth: int) -> str | None:
+    """Return a sentence that names the first place that is not JSON, or None."""
+    if depth > 50:
+        return f"{path} is nested too deeply or contains itself"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{path} is {value}, which JSON cannot hold"
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return None
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, (str, int, float, bool, type(None))):
+                return f"{path} has the key {key!r}, which is not a text"
+            if found := _locate(item, f"{path}.{key}", depth + 1):
+                return found
+        return None
+    if isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            if found := _locate(item, f"{path}[{number}]", depth + 1):
+                return found
+        return None
+    try:
+        return _locate(_encode(value), path, depth + 1)
+    except TypeError:
+        return f"{path} is a {type(value).__name__}"
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return any(_has_nul(item) for item in value)
+    if value is None or isinstance(value, (int, float, bool)):
+        return False
+    return _has_nul(_encode(value))
+
+
+# --- graphs ----------------------------------------------------------------------------------------
+
+
+def canonical(value: Any) -> str:
+    """Return the one JSON text that equal values share."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=_encode)
+
+
+def checksum(definition: Mapping[str, Any]) -> str:
+    """Return the SHA-256 hex digest of the canonical definition."""
+    return hashlib.sha256(canonical(definition).encode()).hexdigest()
+
+
+def encode_graph(graph: Graph) -> dict[str, Any]:
+    """Return the graph as plain JSON data; defaults are left out, so that new options do not change old checksums."""
+    data: dict[str, Any] = {"format": FORMAT, "name": graph.name}
+    data["nodes"] = [_encode_node(node) for node in graph.nodes.values()]
+    if graph.output is not None:
+        data["output"] = graph.output
+    if graph.timeout is not None:
+        data["timeout"] = graph.timeout
+    return data
+
+
+_NODE_DEFAULTS = NodeSpec("", "")
+_PLAIN = ("lane", "timeout", "queue", "priority")
+
+
+def _encode_node(node: NodeSpec) -> dict[str, Any]:
+    data: dict[str, Any] = {"id": node.id, "body": node.body}
+    data |= {n: getattr(node, n) for n in _PLAIN if getattr(node, n) != getattr(_NODE_DEFAULTS, n)}
+    if node.depends_on:
+        data["depends_on"] = list(node.depends_on)
+    if node.join != "all_success":
+        data["join"] = {"at_least": node.join.count} if isinstance(node.join, AtLeast) else node.join
+    if node.params:
+        data["params"] = dict(node.params)
+    if node.retry is not None:
+        data["retry"] = _encode_retry(node.retry)
+    return data
+
+
+_RETRY_FIELDS = "max_attempts initial_interval backoff_coefficient max_interval strategy jitter retry_on do_not_retry".split()
+
+
+def _encode_retry(policy: RetryPolicy) -> dict[str, Any]:
+    data = {name: getattr(policy, name) for name in _RETRY_FIELDS}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
+
+
+def decode_graph(data: Any) -> Graph:
+    """Return the Graph that `encode_graph` wrote. Raises CodecError or GraphError."""
+    if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+        raise CodecError(f"its format is not {FORMAT}.")
+    try:
+        nodes = [_decode_node(node) for node in data["nodes"]]
+        return make_graph(data["name"], nodes, output=data.get("output"), timeout=data.get("timeout"))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CodecError(f"{type(error).__name__}: {error}.") from error
+
+
+def _decode_node(data: Mapping[str, Any]) -> NodeSpec:
+    options = {name: data[name] for name in _PLAIN if name in data}
+    retry = RetryPolicy(**data["retry"]) if "retry" in data else None
+    return NodeSpec(
+        data["id"],
+        data["body"],
+        depends_on=tuple(data.get("depends_on", ())),
+        join=_decode_join(data.get("join", "all_success")),
+        params=MappingProxyType(dict(data.get("params", {}))),
+        retry=retry,
+        **options,
+    )
+
+
+def _decode_join(data: Any) -> Join:
+    return AtLeast(data["at_least"]) if isinstance(data, Mapping) else str(data)

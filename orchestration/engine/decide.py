@@ -1,0 +1,264 @@
+"""The heart: what follows from an outcome.
+
+`decide(graph, view, outcome)` returns the Commands that follow, and changes nothing itself. It reads the immutable
+graph, the row of the outcome and the counts of its dependents, so a settle costs the node's out-degree. The caller
+applies the commands in order (`view.apply`), and calls `wave` until it returns nothing: a node whose join says skip
+or fail is settled next, without a worker. `finish` closes an execution that has nothing open left.
+
+Order of the calls is the order of the log. The same input gives the same commands: no clock, no randomness, no
+sets are iterated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .graph import Graph
+from .joins import Counts, Verdict, verdict
+from .retry import Asked, delay_after
+from .states import NODE_FAILED, NODE_LIVE, NODE_OK, ExecutionStatus, NodeStatus, Outcome
+from .view import (
+    Birth,
+    Blame,
+    Block,
+    Command,
+    Count,
+    Emit,
+    End,
+    Hold,
+    Judge,
+    Key,
+    Move,
+    Release,
+    Requeue,
+    Row,
+    Start,
+    View,
+)
+
+MAX_LOST = 3
+N, E = NodeStatus, ExecutionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one attempt ended. `result` is JSON text; `duration` and `queued` are ms; `jitter` is in [0, 1)."""
+
+    key: Key
+    outcome: Outcome
+    result: str | None = None
+    error: dict[str, Any] | None = None
+    asked: Asked = None
+    duration: float | None = None
+    queued: float | None = None
+    worker: str = ""
+    alone: bool = True
+    jitter: float = field(default=1.0)
+
+
+def begin(graph: Graph, view: View, about: dict[str, Any]) -> list[Command]:
+    """Return what starts an execution: its first event and the roots, READY."""
+    commands: list[Command] = [Emit("execution.started", data={**about, "nodes": len(graph.nodes)})]
+    for node in graph.roots:
+        commands += [Birth(Key(node)), Release(Key(node)), Emit("node.ready", Key(node))]
+    return commands
+
+
+def decide(graph: Graph, view: View, result: Result) -> list[Command]:
+    """Return what follows from a claimed row's outcome."""
+    row = view.row(result.key)
+    match result.outcome:
+        case Outcome.RELEASED:
+            return _hand_back(view, row, result)
+        case Outcome.BLOCKED:
+            return _block(view, row, result)
+        case Outcome.LOST:
+            return [*_lost(graph, view, row, result)]
+        case Outcome.SUCCEEDED:
+            return [*_begun(row, result), *_succeed(graph, view, row, result)]
+        case Outcome.CANCELLED:
+            return [*_begun(row, result), *_cancel_row(row)]
+        case Outcome.FAILED | Outcome.TIMED_OUT:
+            return [*_begun(row, result), *_failed(graph, view, row, result)]
+    raise NotImplementedError(result.outcome)
+
+
+def _begun(row: Row, result: Result) -> Iterator[Command]:
+    """Write `node.started` with the settle, unless the heartbeat already has."""
+    if not row.started:
+        yield Start(row.key)
+        yield Emit("node.started", row.key, row.attempt, {"worker": result.worker})
+
+
+def _succeed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
+    yield End(row.key, N.SUCCEEDED, result=result.result)
+    data = {"duration": result.duration, "queued": result.queued}
+    yield Emit("node.completed", row.key, row.attempt, data)
+    yield from _tell_dependents(graph, view, row.key, ok=1)
+
+
+def _failed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
+    if view.status is E.CANCELLING:
+        # What fails while it is being cancelled was, most likely, torn down by that; it is not tried again.
+        yield from _fail(graph, view, row, result.error or {}, result)
+        return
+    error = result.error or {}
+    policy = graph.nodes[row.key.node].retry
+    delay = delay_after(policy, row.attempt, error.get("types", ()), result.asked, result.jitter)
+    if delay is None:
+        yield from _fail(graph, view, row, error, result)
+        return
+    assert policy is not None
+    yield Requeue(row.key, delay, error=error)
+    data = {
+        "error": brief(error),
+        "delay": round(delay * 1000),
+        "next": row.attempt + 1,
+        "of": policy.max_attempts,
+        "duration": result.duration,
+        "outcome": result.outcome.value,
+    }
+    yield Emit("node.retrying", row.key, row.attempt, data)
+    if view.status is E.PAUSED:
+        yield Hold(row.key, True)
+
+
+def _fail(graph: Graph, view: View, row: Row, error: dict[str, Any], result: Result) -> Iterator[Command]:
+    yield End(row.key, N.FAILED, error=error)
+    data = {
+        "error": brief(error),
+        "duration": result.duration,
+        "attempts": row.attempt,
+        "outcome": result.outcome.value,
+    }
+    yield Emit("node.failed", row.key, row.attempt, data)
+    yield Blame({"node": row.key.node, **error})
+    yield from _tell_dependents(graph, view, row.key, failed=1)
+
+
+def _lost(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
+    """Retry without spending an attempt; only losses suffered alone count toward poison."""
+    losses = row.losses + result.alone
+    yield Emit("node.lost", row.key, row.attempt, {"losses": losses, "worker": result.worker})
+    if losses >= MAX_LOST:
+        yield from _fail(graph, view, row, result.error or {}, result)
+    elif view.status is E.CANCELLING:
+        yield from _cancel_row(row)
+    else:
+        yield Requeue(row.key, refund=True, loss=result.alone)
+        if view.status is E.PAUSED:
+            yield Hold(row.key, True)
+
+
+def _hand_back(view: View, row: Row, result: Result) -> list[Command]:
+    if view.status is E.CANCELLING:
+        return [*_cancel_row(row)]
+    commands: list[Command] = [Requeue(row.key, refund=True), Emit("node.released", row.key)]
+    return commands + ([Hold(row.key, True)] if view.status is E.PAUSED else [])
+
+
+def _block(view: View, row: Row, result: Result) -> list[Command]:
+    if view.status is E.CANCELLING:
+        return [*_cancel_row(row)]
+    error = result.error or {}
+    commands: list[Command] = [
+        Block(row.key, error),
+        Emit("node.blocked", row.key, data={"reason": error.get("message", "")}),
+    ]
+    if view.status is E.RUNNING:
+        commands += [Move(E.BLOCKED), Emit("execution.blocked", data={"reason": error.get("message", "")})]
+    return commands
+
+
+def _cancel_row(row: Row) -> Iterator[Command]:
+    yield End(row.key, N.CANCELLED)
+    yield Emit("node.cancelled", row.key, row.attempt or None)
+
+
+# --- dependents ------------------------------------------------------------------------------------
+
+
+def _tell_dependents(
+    graph: Graph, view: View, key: Key, *, ok: int = 0, failed: int = 0, skipped: int = 0
+) -> Iterator[Command]:
+    if view.status is E.CANCELLING:
+        return  # nothing new starts
+    for node in graph.children[key.node]:
+        child = Key(node)
+        row = view.rows.get(child)
+        if row is None:
+            yield Birth(child)
+            row = Row(child)
+        elif row.status is not N.PENDING or row.verdict:
+            continue  # its join decided earlier (any_success and its kin)
+        yield Count(child, ok, failed, skipped)
+        spec = graph.nodes[node]
+        counts = Counts(len(spec.depends_on), row.ok + ok, row.failed + failed, row.skipped + skipped)
+        yield from _join(view, child, verdict(spec.join, counts))
+
+
+def _join(view: View, key: Key, said: Verdict) -> Iterator[Command]:
+    if said is Verdict.RUN:
+        yield Release(key, held=view.status is E.PAUSED)
+        yield Emit("node.ready", key)
+    elif said is not Verdict.WAIT:
+        yield Judge(key, said.value)
+
+
+def wave(graph: Graph, view: View, key: Key) -> list[Command]:
+    """Return what follows for a row whose join said skip or fail, and for those that depend on it."""
+    row = view.row(key)
+    if row.verdict == Verdict.SKIP:
+        return [
+            End(key, N.SKIPPED),
+            Emit("node.skipped", key, data={"reason": "a predecessor was skipped or the join cannot be met"}),
+            *_tell_dependents(graph, view, key, skipped=1),
+        ]
+    return [
+        End(key, N.UPSTREAM_FAILED),
+        Emit("node.failed", key, data={"status": N.UPSTREAM_FAILED.value}),
+        *_tell_dependents(graph, view, key, failed=1),
+    ]
+
+
+def dependents_with_rows(graph: Graph, node: str) -> list[str]:
+    """Return the dependents that may have a row already: those with other predecessors than `node`."""
+    return [child for child in graph.children[node] if len(graph.nodes[child].depends_on) > 1]
+
+
+# --- the end ---------------------------------------------------------------------------------------
+
+
+def finish(view: View, duration: float | None) -> list[Command]:
+    """Return what closes the execution, or nothing while something is open. `duration` is ms."""
+    if view.status.is_terminal or view.open:
+        return []
+    data: dict[str, Any] = {"duration": duration}
+    if view.status is E.CANCELLING and not view.expired:
+        return [Move(E.CANCELLED), Emit("execution.cancelled", data=data)]
+    if view.failures:
+        return [Move(E.FAILED), Emit("execution.failed", data={**data, "error": brief(view.error or {})})]
+    return [Move(E.SUCCEEDED), Emit("execution.completed", data=data)]
+
+
+def brief(error: dict[str, Any]) -> dict[str, Any]:
+    """Return an error without its traceback, as events carry it."""
+    kept = {name: error[name] for name in ("node", "type", "message", "code") if name in error}
+    if len(str(kept.get("message", ""))) > 2000:
+        kept["message"] = str(kept["message"])[:2000] + "…"
+    return kept
+
+
+def live_rows(view: View) -> list[Row]:
+    return [row for row in view.rows.values() if row.status in NODE_LIVE]
+
+
+def counts_of(rows: list[NodeStatus]) -> dict[str, int]:
+    """Return how many ended predecessors are ok, failed and skipped."""
+    return {
+        "ok": sum(status in NODE_OK for status in rows),
+        "failed": sum(status in NODE_FAILED for status in rows),
+        "skipped": sum(status is N.SKIPPED for status in rows),
+    }

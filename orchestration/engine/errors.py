@@ -1,0 +1,182 @@
+"""The error tree. A class's docstring is the template of its message; its fields stay readable as attributes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class Igon7Error(Exception):
+    """{detail}"""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 400
+
+    def __init__(self, detail: str = "", **fields: Any) -> None:
+        self.fields = {"detail": detail, **fields}
+        for name, value in fields.items():
+            setattr(self, name, value)
+        super().__init__((type(self).__doc__ or "{detail}").format(**self.fields))
+
+
+# --- authoring -------------------------------------------------------------------------------------
+
+
+class GraphError(Igon7Error):
+    """{detail}"""
+
+    code = "graph_invalid"
+
+
+class CycleError(GraphError):
+    """Workflow "{workflow}" has a cycle: {path}. Remove one of these dependencies."""
+
+    code = "graph_cycle"
+
+
+class UnknownDependency(GraphError):
+    """Node "{node}" of workflow "{workflow}" depends on "{dependency}", which does not exist. {hint}"""
+
+    code = "graph_unknown_dependency"
+
+
+class DuplicateNode(GraphError):
+    """Workflow "{workflow}" has two nodes called "{node}". Rename one of them."""
+
+    code = "graph_duplicate_node"
+
+
+class NotSerialisable(Igon7Error):
+    """{what} cannot be kept as JSON: {reason}. Return plain data, or keep a file with ctx.artifact()."""
+
+    code = "not_serialisable"
+
+
+class PayloadTooLarge(Igon7Error):
+    """{what} is {size} bytes; the limit is {limit}. Keep large data with ctx.artifact() and pass the reference."""
+
+    code = "payload_too_large"
+    status = 413
+
+
+class CodecError(Igon7Error):
+    """This is not a workflow definition igon7 can read: {detail}"""
+
+    code = "definition_invalid"
+
+
+class UnknownTask(Igon7Error):
+    """Node "{node}" of workflow "{workflow}" needs the task "{task}", which no installed module registers with @task. {hint}"""
+
+    code = "unknown_task"
+
+
+# --- at the doors ----------------------------------------------------------------------------------
+
+
+class UnknownWorkflow(Igon7Error):
+    """There is no workflow "{name}". {hint}"""
+
+    code = "unknown_workflow"
+    status = 404
+
+
+class UnknownExecution(Igon7Error):
+    """There is no execution {id} that you may see."""
+
+    code = "unknown_execution"
+    status = 404
+
+
+class InvalidInput(Igon7Error):
+    """The input does not fit the workflow "{workflow}": {detail}"""
+
+    code = "invalid_input"
+
+
+class InvalidOption(Igon7Error):
+    """{option} is {value!r}; it must be {expected}."""
+
+    code = "invalid_option"
+
+
+class IllegalMove(Igon7Error):
+    """Execution {id} is {status}, so it cannot {verb}. {hint}"""
+
+    code = "illegal_state"
+    status = 409
+
+
+class IdempotencyConflict(Igon7Error):
+    """The idempotency key "{key}" was used for another input of "{workflow}" (execution {id}). Use a new key."""
+
+    code = "idempotency_conflict"
+    status = 409
+
+
+class UnknownSignal(Igon7Error):
+    """No node of "{workflow}" waits for a signal called "{name}". Signals known here: {known}."""
+
+    code = "unknown_signal"
+
+
+# --- raised by and to bodies -----------------------------------------------------------------------
+
+
+class RetryAfter(Igon7Error):
+    """{detail}"""
+
+    code = "retry_after"
+
+    def __init__(self, delay: Any, detail: str = "") -> None:
+        from .durations import seconds
+
+        self.delay = seconds(delay)
+        super().__init__(detail or f"asked to be tried again in {self.delay:g} s")
+
+
+class DoNotRetry(Igon7Error):
+    """{detail}"""
+
+    code = "do_not_retry"
+
+
+class NodeTimeout(Igon7Error, TimeoutError):
+    """The body ran longer than its timeout of {timeout:g} s."""
+
+    code = "node_timeout"
+
+
+class NodeLost(Igon7Error):
+    """The worker that ran this node disappeared {losses} times in a row; the node is treated as poison.
+    Look at what it does to its process (memory, exit, native code), then retry it."""
+
+    code = "node_poison"
+
+
+class NodeCancelled(Igon7Error):
+    """The execution was cancelled{reason}."""
+
+    code = "node_cancelled"
+
+
+class UnknownResult(Igon7Error, KeyError):
+    """Node "{node}" has no result here: {why}"""
+
+    code = "unknown_result"
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UnknownArtifact(Igon7Error):
+    """There is no artifact {id} in this execution."""
+
+    code = "unknown_artifact"
+    status = 404
+
+
+class IllegalTransition(Igon7Error):
+    """A {kind} cannot move from {before} to {after}; this is a fault in igon7, not in your workflow."""
+
+    code = "illegal_transition"
+    status = 500

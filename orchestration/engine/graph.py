@@ -1,0 +1,133 @@
+"""The immutable graph of one workflow version, and the checks that name what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from graphlib import CycleError as _Cycle
+from graphlib import TopologicalSorter
+from types import MappingProxyType
+from typing import Any
+
+from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
+from .policies import Join, RetryPolicy
+
+LANES = ("sync", "async")
+DEFAULT_QUEUE = "default"
+NODE_ID_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One node as data. `body` is "module:qualname" of a callable, or "task:name" of a registered task."""
+
+    id: str
+    body: str
+    lane: str = "sync"
+    depends_on: tuple[str, ...] = ()
+    join: Join = "all_success"
+    params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    retry: RetryPolicy | None = None
+    timeout: float | None = None
+    queue: str = DEFAULT_QUEUE
+    priority: int | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in declaration order with their edges; made once and shared by every execution of the version."""
+
+    name: str
+    nodes: Mapping[str, NodeSpec]
+    output: str | None = None
+    timeout: float | None = None
+
+    @cached_property
+    def children(self) -> Mapping[str, tuple[str, ...]]:
+        """Each node's dependents, in declaration order."""
+        found: dict[str, list[str]] = {id: [] for id in self.nodes}
+        for node in self.nodes.values():
+            for parent in node.depends_on:
+                found[parent].append(node.id)
+        return {id: tuple(children) for id, children in found.items()}
+
+    @cached_property
+    def roots(self) -> tuple[str, ...]:
+        return tuple(node.id for node in self.nodes.values() if not node.depends_on)
+
+    @cached_property
+    def sinks(self) -> tuple[str, ...]:
+        return tuple(id for id in self.nodes if not self.children[id])
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """A topological order."""
+        return tuple(TopologicalSorter({n.id: n.depends_on for n in self.nodes.values()}).static_order())
+
+    def descendants(self, ids: Iterable[str]) -> set[str]:
+        """Return every node downstream of `ids`, themselves not included unless reached."""
+        found: set[str] = set()
+        todo = [child for id in ids for child in self.children[id]]
+        while todo:
+            node = todo.pop()
+            if node not in found:
+                found.add(node)
+                todo.extend(self.children[node])
+        return found
+
+
+def make_graph(
+    name: str, nodes: Iterable[NodeSpec], *, output: str | None = None, timeout: float | None = None
+) -> Graph:
+    """Check the nodes and return their Graph.
+
+    Raises GraphError (or DuplicateNode, UnknownDependency, CycleError), naming the nodes concerned.
+    """
+    byid: dict[str, NodeSpec] = {}
+    for node in nodes:
+        if node.id in byid:
+            raise DuplicateNode(workflow=name, node=node.id)
+        byid[node.id] = node
+    graph = Graph(name, MappingProxyType(byid), output, timeout)
+    _check_dependencies(graph)
+    _check_cycles(graph)
+    if output is not None and output not in byid:
+        raise GraphError(f'Workflow "{name}" names "{output}" as its output, which is not one of its nodes.')
+    if not byid:
+        raise GraphError(f'Workflow "{name}" has no nodes. Add one with add_node().')
+    return graph
+
+
+def _check_dependencies(graph: Graph) -> None:
+    for node in graph.nodes.values():
+        if len(set(node.depends_on)) != len(node.depends_on):
+            raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" names a dependency twice.')
+        for parent in node.depends_on:
+            if parent == node.id:
+                raise CycleError(workflow=graph.name, path=f"{parent} → {parent}")
+            if parent not in graph.nodes:
+                hint = suggest(parent, graph.nodes)
+                raise UnknownDependency(workflow=graph.name, node=node.id, dependency=parent, hint=hint)
+
+
+def _check_cycles(graph: Graph) -> None:
+    sorter = TopologicalSorter({node.id: node.depends_on for node in graph.nodes.values()})
+    try:
+        sorter.prepare()
+    except _Cycle as found:
+        # graphlib reports the nodes so that each is a predecessor of the next: the way data flows.
+        raise CycleError(workflow=graph.name, path=" → ".join(found.args[1])) from None
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return a hint such as 'Did you mean "read"?', or what there is."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names[:5000], n=1)
+    if close:
+        return f'Did you mean "{close[0]}"?'
+    if not names:
+        return "There is nothing to choose from."
+    shown = ", ".join(f'"{item}"' for item in names[:8])
+    return f"Known: {shown}" + (f" and {len(names) - 8} more." if len(names) > 8 else ".")

@@ -1,0 +1,122 @@
+"""What an author may ask of a node: frozen values that check themselves when they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .durations import Duration, seconds
+from .errors import InvalidOption
+
+STRATEGIES = ("exponential", "linear", "fixed")
+JITTERS = ("full", "none")
+ErrorType = type[BaseException] | str
+
+
+def type_name(error_type: ErrorType) -> str:
+    """Return "module.QualName", or the bare name for built-ins, as retry rules and boundaries compare it."""
+    if isinstance(error_type, str):
+        return error_type
+    if error_type.__module__ == "builtins":
+        return error_type.__qualname__
+    return f"{error_type.__module__}.{error_type.__qualname__}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """Say how often and how soon a failed attempt is tried again.
+
+    `max_attempts` counts the first try. Intervals are seconds or "30s" texts and are kept as seconds. The delay
+    before attempt n+1 is `initial·c^(n-1)` (exponential), `initial·n` (linear) or `initial` (fixed), capped by
+    `max_interval`. `on_retry(error, attempt, ctx)` returns a delay, None (use the policy) or False (give up).
+    """
+
+    max_attempts: int = 3
+    initial_interval: float = 1.0
+    backoff_coefficient: float = 2.0
+    max_interval: float = 60.0
+    strategy: str = "exponential"
+    jitter: str = "none"
+    retry_on: tuple[str, ...] = ()
+    do_not_retry: tuple[str, ...] = ()
+    on_retry: Callable[..., Any] | None = field(default=None, compare=False)
+
+    def __init__(
+        self,
+        *,
+        max_attempts: int = 3,
+        initial_interval: Duration = 1.0,
+        backoff_coefficient: float = 2.0,
+        max_interval: Duration = 60.0,
+        strategy: str = "exponential",
+        jitter: str = "none",
+        retry_on: Iterable[ErrorType] = (),
+        do_not_retry: Iterable[ErrorType] = (),
+        on_retry: Callable[..., Any] | None = None,
+    ) -> None:
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 - frozen
+        put("max_attempts", _whole("RetryPolicy.max_attempts", max_attempts, 1))
+        put("initial_interval", seconds(initial_interval, "RetryPolicy.initial_interval"))
+        put("backoff_coefficient", _number("RetryPolicy.backoff_coefficient", backoff_coefficient, 1.0))
+        put("max_interval", seconds(max_interval, "RetryPolicy.max_interval"))
+        put("strategy", _one_of("RetryPolicy.strategy", strategy, STRATEGIES))
+        put("jitter", _one_of("RetryPolicy.jitter", jitter, JITTERS))
+        put("retry_on", tuple(type_name(kind) for kind in retry_on))
+        put("do_not_retry", tuple(type_name(kind) for kind in do_not_retry))
+        if on_retry is not None and not callable(on_retry):
+            raise InvalidOption(option="RetryPolicy.on_retry", value=on_retry, expected="a callable")
+        put("on_retry", on_retry)
+
+
+def _whole(option: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidOption(option=option, value=value, expected=f"a whole number ≥ {least}")
+    return value
+
+
+def _number(option: str, value: Any, least: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
+        raise InvalidOption(option=option, value=value, expected=f"a number ≥ {least:g}")
+    return float(value)
+
+
+def _one_of(option: str, value: Any, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise InvalidOption(option=option, value=value, expected="one of " + ", ".join(choices))
+    return str(value)
+
+
+JOINS = ("all_success", "all_done", "any_success", "none_failed", "all_failed", "one_failed", "one_done")
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """Run the node as soon as `count` of its predecessors have succeeded."""
+
+    count: int
+
+    def __post_init__(self) -> None:
+        _whole("AtLeast", self.count, 1)
+
+
+Join = str | AtLeast
+
+
+def check_join(join: Join) -> Join:
+    """Return the join, or raise InvalidOption when it is not one of the known rules."""
+    if isinstance(join, AtLeast) or join in JOINS:
+        return join
+    raise InvalidOption(option="join", value=join, expected="AtLeast(k) or one of " + ", ".join(JOINS))
+
+
+PRIORITIES = range(1, 6)
+
+
+def check_priority(priority: int) -> int:
+    """Return the priority (1 first … 5 last), or raise InvalidOption."""
+    if isinstance(priority, bool) or priority not in PRIORITIES:
+        raise InvalidOption(
+            option="priority", value=priority, expected="a whole number from 1 (first) to 5 (last)"
+        )
+    return priority

@@ -1,0 +1,289 @@
+"""What `decide` sees and what its commands do to it.
+
+A View holds the execution's few counters and the rows that an outcome touches; never the whole execution.
+`decide` returns Commands; `apply` carries one out on the View. The store loads a View under the execution's row
+lock, decides, applies, and writes the rows that changed; tests keep a View that holds everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .joins import Counts
+from .states import ExecutionStatus, NodeStatus, check_execution_move, check_node_move
+
+
+class Key(NamedTuple):
+    """Which NodeRun: a node, a map's item (-1: none), and whom a fallback or handler serves ("": nobody)."""
+
+    node: str
+    index: int = -1
+    for_node: str = ""
+
+
+@dataclass(slots=True)
+class Row:
+    """A NodeRun as `decide` sees it. `attempt` counts begun tries, the present one included."""
+
+    key: Key
+    status: NodeStatus = NodeStatus.PENDING
+    attempt: int = 0
+    losses: int = 0
+    started: bool = False
+    held: bool = False
+    verdict: str = ""
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+    delay: float = 0.0
+    result: str | None = None
+    error: dict[str, Any] | None = None
+    born: bool = False
+
+    def counts(self, total: int) -> Counts:
+        return Counts(total, self.ok, self.failed, self.skipped)
+
+
+@dataclass(slots=True)
+class View:
+    """An execution as `decide` sees it; `open` counts its non-terminal rows, `blocked` the BLOCKED among them."""
+
+    status: ExecutionStatus = ExecutionStatus.RUNNING
+    generation: int = 1
+    open: int = 0
+    failures: int = 0
+    blocked: int = 0
+    expired: bool = False
+    error: dict[str, Any] | None = None
+    rows: dict[Key, Row] = field(default_factory=dict)
+
+    def row(self, key: Key) -> Row:
+        return self.rows[key]
+
+
+# --- commands --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Append an event to the log. `data` is JSON; durations in it are ms."""
+
+    type: str
+    key: Key | None = None
+    attempt: int | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Note that the present attempt has begun."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Move a row to a terminal status; `result` is JSON text."""
+
+    key: Key
+    status: NodeStatus
+    result: str | None = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """Make a row READY again in `delay` seconds. `refund` gives the attempt back, `loss` counts a loss."""
+
+    key: Key
+    delay: float = 0.0
+    refund: bool = False
+    loss: bool = False
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Park a row whose code is not here, with the sentence that says so."""
+
+    key: Key
+    error: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """Insert the row of a node none of whose predecessors had ended until now."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Add to a PENDING row's counts of ended predecessors."""
+
+    key: Key
+    ok: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The join says run: make the row READY (held back while the execution is paused)."""
+
+    key: Key
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The join says skip or fail: note the verdict; the row is settled next, in the wave."""
+
+    key: Key
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Hold a READY row back, or let it go."""
+
+    key: Key
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Move the execution; `error` becomes its error where it has none yet."""
+
+    status: ExecutionStatus
+    verb: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Count a final failure; the first one's error becomes the execution's. `expired`: its own time ran out."""
+
+    error: dict[str, Any]
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Supersede:
+    """Set a row aside: a later generation takes its place."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Raise the generation; failures that nobody retries stay. Only a person's verb does it."""
+
+    generation: int
+    failures: int = 0
+    error: dict[str, Any] | None = None
+
+
+Command = (
+    Emit
+    | Start
+    | End
+    | Requeue
+    | Block
+    | Birth
+    | Count
+    | Release
+    | Judge
+    | Hold
+    | Move
+    | Blame
+    | Supersede
+    | Reopen
+)
+
+
+# --- what commands do ------------------------------------------------------------------------------
+
+
+def apply(view: View, command: Command) -> None:
+    """Carry one command out on the view. Raises IllegalTransition for a move that the tables do not have."""
+    match command:
+        case Emit():
+            pass
+        case Start(key):
+            view.rows[key].started = True
+        case End(key, status, result, error):
+            _end(view, view.rows[key], status, result, error)
+        case Requeue():
+            _requeue(view.rows[command.key], command)
+        case Block(key, error):
+            row = view.rows[key]
+            _move(row, NodeStatus.BLOCKED)
+            row.error, row.started, row.attempt = error, False, row.attempt - 1
+            view.blocked += 1
+        case Birth(key):
+            view.rows[key] = Row(key, born=True)
+            view.open += 1
+        case Count(key, ok, failed, skipped):
+            row = view.rows[key]
+            row.ok, row.failed, row.skipped = row.ok + ok, row.failed + failed, row.skipped + skipped
+        case Release(key, held):
+            row = view.rows[key]
+            view.blocked -= row.status == NodeStatus.BLOCKED
+            _move(row, NodeStatus.READY)
+            row.held, row.error = held, None
+        case Judge(key, verdict):
+            view.rows[key].verdict = verdict
+        case Hold(key, held):
+            view.rows[key].held = held
+        case _:
+            _apply_to_execution(view, command)
+
+
+def _apply_to_execution(view: View, command: Command) -> None:
+    match command:
+        case Move(status, verb):
+            check_execution_move(view.status, status, verb=verb)
+            view.status = status
+        case Blame(error, expired):
+            view.failures += 1
+            view.expired |= expired
+            view.error = view.error or error
+        case Supersede(key):
+            del view.rows[key]
+        case Reopen(generation, failures, error):
+            view.generation, view.failures, view.error, view.expired = generation, failures, error, False
+
+
+def _move(row: Row, status: NodeStatus) -> None:
+    check_node_move(row.status, status)
+    row.status = status
+
+
+def _end(view: View, row: Row, status: NodeStatus, result: str | None, error: dict[str, Any] | None) -> None:
+    view.blocked -= row.status == NodeStatus.BLOCKED
+    _move(row, status)
+    row.result, row.error, row.verdict, row.held = result, error, "", False
+    view.open -= 1
+
+
+def _requeue(row: Row, command: Requeue) -> None:
+    _move(row, NodeStatus.READY)
+    row.delay, row.started, row.error = command.delay, False, command.error
+    row.attempt -= command.refund
+    row.losses += command.loss
+
+
+def snapshot(view: View) -> dict[str, Any]:
+    """Return what the log must give back: the execution's status and each row's, as `fold` speaks of them."""
+    rows = {key: folded_status(row.status, row.started) for key, row in view.rows.items()}
+    return {
+        "status": view.status,
+        "generation": view.generation,
+        "nodes": {key: status for key, status in rows.items() if status is not NodeStatus.PENDING},
+    }
+
+
+def folded_status(status: NodeStatus, started: bool) -> NodeStatus:
+    """Return the status as the log knows it: claimed but not begun is still READY."""
+    return NodeStatus.READY if status is NodeStatus.RUNNING and not started else status

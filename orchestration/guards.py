@@ -1,0 +1,47 @@
+"""How orchestration's models are guarded: grants are made on workflows, and reach their executions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db.models import QuerySet
+from guardian.shortcuts import get_objects_for_user
+
+from security import actions, objects
+
+
+def register() -> None:
+    """Register with security.objects; called once, when the app is ready."""
+    objects.register(
+        "orchestration.Workflow",
+        {actions.WORKFLOW_VIEW: "view_workflow", actions.WORKFLOW_RUN: "run_workflow"},
+        _viewable,
+    )
+    objects.register(
+        "orchestration.Execution",
+        {actions.EXECUTION_VIEW: "view_workflow", actions.EXECUTION_CONTROL: "control_workflow"},
+        lambda user, rows: rows.filter(workflow__in=_workflows(user)),
+        holder=lambda execution: execution.workflow,
+    )
+    objects.register(
+        "orchestration.Artifact",
+        {actions.ARTIFACT_DOWNLOAD: "view_workflow"},
+        lambda user, rows: rows.filter(execution__workflow__in=_workflows(user)),
+        holder=lambda artifact: artifact.execution.workflow,
+    )
+    objects.register(
+        "orchestration.WorkerNode",
+        {actions.WORKER_VIEW: "view_workernode"},
+        lambda user, rows: rows if user.has_perm("orchestration.view_workernode") else rows.none(),
+    )
+
+
+def _viewable(user: AbstractUser, rows: QuerySet[Any]) -> QuerySet[Any]:
+    return get_objects_for_user(user, "orchestration.view_workflow", rows)
+
+
+def _workflows(user: AbstractUser) -> QuerySet[Any]:
+    from .models import Workflow
+
+    return _viewable(user, Workflow.objects.all()).values("pk")

@@ -1,0 +1,111 @@
+"""Everything about one execution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.translation import gettext as _
+from rich.console import Console
+from rich.text import Text
+
+from ... import queries
+from ...api import shapes
+from ...models import Execution
+from .. import command
+from ..follow import artifacts_of
+from ..text import clean, page, pretty, status, took
+from ..views import line_of, progress_text
+
+JSON = dict[str, Any]
+
+
+class Command(command.Command):
+    help = "Show one execution: its nodes, output, error and artifacts."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("id", metavar="ID", help="the execution's id, or enough of its beginning")
+        parser.add_argument("--json", action="store_true", help="write one JSON object")
+        parser.add_argument("--log", action="store_true", help="with its log lines")
+        parser.add_argument("--events", action="store_true", help="with its events")
+
+    def handle(self, *args: Any, id: str, json: bool, log: bool, events: bool, **options: Any) -> None:
+        execution = command.find(self.principal, id)
+        shape = shapes.execution_detail(self.principal, execution)
+        if json:
+            more: JSON = {"events": list(_events(execution))} if events else {}
+            more |= {"log": list(_log(execution))} if log else {}
+            return self.write_json(shape | more)
+        to = self.console()
+        _head(shape, to)
+        _nodes(shape["nodes"], to)
+        _payloads(shape, to)
+        artifacts_of(execution, to)
+        if events:
+            _lines(_("Events"), _events(execution), to)
+        if log:
+            _lines(_("Log"), _log(execution), to)
+        return None
+
+
+def _head(shape: JSON, to: Console) -> None:
+    to.print(Text(f"{clean(shape['workflow'])} v{shape['version']}  {shape['id']}", "bold"))
+    line = status(shape["status"])
+    if shape["duration_ms"] is not None:
+        line.append(_(" in %s") % took(shape["duration_ms"]), "default")
+    to.print(
+        line.append(
+            f"  {shape['created_at'][:19].replace('T', ' ')} UTC  {clean(shape['started_by'])}", "dim"
+        )
+    )
+    if shape["why"]:
+        to.print(Text(clean(shape["why"]), "yellow"))
+    to.print(Text(page(shape["id"]), "dim"))
+
+
+def _nodes(nodes: list[JSON], to: Console) -> None:
+    shown = command.table(_("Node"), _("Status"), _("Attempt"), _("Duration"), "")
+    for each in nodes:
+        name = clean(each["node"]) + ("" if each["index"] is None else f"[{each['index']}]")
+        progress = progress_text(each["progress"]) if each["progress"] and each["status"] == "running" else ""
+        shown.add_row(
+            Text(name),
+            status(each["status"]),
+            str(each["attempt"] or ""),
+            took(each["duration_ms"]),
+            Text(progress, "dim"),
+        )
+    to.print()
+    to.print(shown)
+    to.print()
+
+
+def _payloads(shape: JSON, to: Console) -> None:
+    if error := shape["error"]:
+        to.print(Text(_("Error"), "bold red"))
+        to.print(Text(clean(error.get("traceback") or f"{error.get('type')}: {error.get('message')}")))
+    for title, value in ((_("Input"), shape["input"]), (_("Output"), shape["output"])):
+        if value is not None:
+            to.print(Text(title, "bold"))
+            to.print(Text(pretty(value)))
+
+
+def _lines(title: str, items: Iterator[JSON], to: Console) -> None:
+    to.print(Text(title, "bold"))
+    for item in items:
+        to.print(line_of(item))
+
+
+def _events(execution: Execution) -> Iterator[JSON]:
+    seq = 0
+    while batch := queries.events_after(execution.id, seq):
+        seq = batch[-1]["seq"]
+        yield from batch
+
+
+def _log(execution: Execution) -> Iterator[JSON]:
+    line = 0
+    while batch := queries.log_lines(execution.id, after=line):
+        line = batch[-1]["id"]
+        yield from batch

@@ -1,0 +1,293 @@
+"""Executions and what belongs to them. `orchestration.store` is the only writer of these tables."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from orchestration.engine.states import (
+    EXECUTION_TERMINAL,
+    NODE_LIVE,
+    NODE_TERMINAL,
+    ExecutionStatus,
+    NodeStatus,
+)
+from security.fields import Xid8Field
+
+from .checks import choices, exactly_when, one_of
+from .definition import Workflow, WorkflowVersion
+
+
+class Execution(models.Model):
+    """One run of one WorkflowVersion. Its row lock is what every change of it happens under."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)  # the store gives UUIDv7s
+    workflow = models.ForeignKey(
+        Workflow, verbose_name=_("workflow"), db_index=False, on_delete=models.PROTECT, related_name="+"
+    )
+    version = models.ForeignKey(
+        WorkflowVersion, verbose_name=_("version"), db_index=False, on_delete=models.PROTECT, related_name="+"
+    )
+    status = models.CharField(_("status"), max_length=16, choices=choices(ExecutionStatus))
+    generation = models.PositiveIntegerField(_("generation"), default=1)
+    seq = models.PositiveBigIntegerField(_("last event"), default=0)
+    open_nodes = models.PositiveIntegerField(_("open nodes"), default=0)
+    failures = models.PositiveIntegerField(_("failed nodes"), default=0)
+    blocked_nodes = models.PositiveIntegerField(_("blocked nodes"), default=0)
+    input = models.JSONField(_("input"), null=True)
+    output = models.JSONField(_("output"), null=True)
+    error = models.JSONField(_("error"), null=True)
+    cause = models.JSONField(_("cause"), null=True)  # who cancelled or paused it, and why
+    tags = models.JSONField(_("tags"), default=list)
+    labels = models.JSONField(_("labels"), default=dict)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=3)
+    queue = models.CharField(_("queue"), max_length=63, blank=True)
+    principal = models.JSONField(_("acts for"))
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("started by"),
+        null=True,
+        db_index=False,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True)
+    input_hash = models.CharField(_("input hash"), max_length=64, blank=True)
+    parent = models.ForeignKey(
+        "self",
+        verbose_name=_("parent"),
+        null=True,
+        db_index=False,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    created_at = models.DateTimeField(_("created"))
+    started_at = models.DateTimeField(_("started"), null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
+    deadline_at = models.DateTimeField(_("deadline"), null=True)
+
+    class Meta:
+        verbose_name = _("execution")
+        verbose_name_plural = _("executions")
+        constraints = [
+            one_of("execution_status_known", "status", ExecutionStatus),
+            exactly_when(
+                "execution_finished_iff_terminal", Q(finished_at__isnull=False), "status", EXECUTION_TERMINAL
+            ),
+            models.CheckConstraint(
+                name="execution_priority_1_to_5", condition=Q(priority__gte=1, priority__lte=5)
+            ),
+            models.CheckConstraint(name="execution_generation_from_1", condition=Q(generation__gte=1)),
+            models.CheckConstraint(
+                name="execution_closed_when_terminal",
+                condition=~Q(status__in=sorted(EXECUTION_TERMINAL)) | Q(open_nodes=0),
+            ),
+        ]
+        indexes = [
+            # The lists: all, by workflow, by status; newest first by the time-ordered key.
+            models.Index(fields=["workflow", "-id"], name="execution_by_workflow"),
+            models.Index(fields=["status", "-id"], name="execution_by_status"),
+            models.Index(fields=["started_by", "-id"], name="execution_by_person"),
+            # start(): who has this key.
+            models.Index(
+                fields=["workflow", "idempotency_key"],
+                name="execution_by_key",
+                condition=Q(idempotency_key__isnull=False),
+            ),
+            # sweep: due deadlines of what still runs.
+            models.Index(
+                fields=["deadline_at"],
+                name="execution_by_deadline",
+                condition=Q(deadline_at__isnull=False, finished_at__isnull=True),
+            ),
+            models.Index(fields=["parent"], name="execution_by_parent", condition=Q(parent__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id}:{str(self.id)[:13]}"
+
+
+class NodeRun(models.Model):
+    """One node inside one Execution: its present state; its history is in the log."""
+
+    id = models.BigAutoField(primary_key=True)
+    execution = models.ForeignKey(
+        Execution, verbose_name=_("execution"), db_index=False, on_delete=models.CASCADE, related_name="nodes"
+    )
+    generation = models.PositiveIntegerField(_("generation"), default=1)
+    node = models.CharField(_("node"), max_length=200)
+    index = models.IntegerField(_("index"), default=-1)  # a map's item; -1 where there is none
+    for_node = models.CharField(
+        _("for node"), max_length=200, default="", blank=True
+    )  # whom a fallback or handler serves
+    superseded = models.BooleanField(_("superseded"), default=False)  # a later generation has taken its place
+    status = models.CharField(_("status"), max_length=16, choices=choices(NodeStatus))
+    verdict = models.CharField(
+        _("verdict"), max_length=8, default="", blank=True
+    )  # a skip or fail still to be settled
+    held = models.BooleanField(_("held"), default=False)  # READY in a paused execution
+    queue = models.CharField(_("queue"), max_length=63)
+    lane = models.CharField(_("lane"), max_length=8, default="sync")
+    labels = models.JSONField(_("labels"), default=dict)
+    priority = models.PositiveSmallIntegerField(_("priority"), default=3)
+    available_at = models.DateTimeField(_("available"))
+    attempt = models.PositiveIntegerField(_("attempt"), default=0)
+    losses = models.PositiveIntegerField(_("losses"), default=0)
+    ok = models.PositiveIntegerField(_("predecessors ok"), default=0)
+    failed = models.PositiveIntegerField(_("predecessors failed"), default=0)
+    skipped = models.PositiveIntegerField(_("predecessors skipped"), default=0)
+    worker = models.UUIDField(_("worker"), null=True)
+    pid = models.PositiveIntegerField(_("process"), null=True)
+    alone = models.BooleanField(_("claimed alone"), default=False)
+    fence = models.PositiveBigIntegerField(_("fence"), default=0)
+    lease_until = models.DateTimeField(_("lease until"), null=True)
+    ready_at = models.DateTimeField(_("ready"), null=True)
+    started_at = models.DateTimeField(_("started"), null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
+    progress = models.JSONField(_("progress"), null=True)
+    result = models.JSONField(_("result"), null=True)
+    error = models.JSONField(_("error"), null=True)
+
+    class Meta:
+        verbose_name = _("node run")
+        verbose_name_plural = _("node runs")
+        constraints = [
+            one_of("node_status_known", "status", NodeStatus),
+            exactly_when("node_finished_iff_terminal", Q(finished_at__isnull=False), "status", NODE_TERMINAL),
+            exactly_when(
+                "node_leased_iff_running", Q(lease_until__isnull=False), "status", [NodeStatus.RUNNING]
+            ),
+            models.CheckConstraint(
+                name="node_superseded_is_ended",
+                condition=Q(superseded=False) | ~Q(status__in=sorted(NODE_LIVE)),
+            ),
+            models.CheckConstraint(
+                name="node_verdict_only_pending", condition=Q(verdict="") | Q(status=NodeStatus.PENDING)
+            ),
+            models.CheckConstraint(
+                name="node_held_only_ready", condition=Q(held=False) | Q(status=NodeStatus.READY)
+            ),
+            models.UniqueConstraint(
+                fields=["execution", "generation", "node", "index", "for_node"],
+                name="node_run_once_a_generation",
+            ),
+            # No two present rows of one node, whichever generation bore them.
+            models.UniqueConstraint(
+                fields=["execution", "node", "index", "for_node"],
+                name="node_run_once",
+                condition=Q(superseded=False),
+            ),
+        ]
+        indexes = [
+            # claim: the most urgent first; only what may be claimed.
+            models.Index(
+                fields=["queue", "lane", "priority", "available_at", "id"], name="node_claimable", condition=Q(status=NodeStatus.READY, held=False),
+            ),
+            # sweep: expired leases; verdicts a dead worker left unsettled; blocked nodes whose code is back.
+            models.Index(fields=["lease_until"], name="node_leased", condition=Q(status=NodeStatus.RUNNING)),
+            models.Index(fields=["execution"], name="node_verdict_due", condition=~Q(verdict="")),
+            models.Index(fields=["execution"], name="node_blocked", condition=Q(status=NodeStatus.BLOCKED)),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.node}[{self.index}]" if self.index >= 0 else self.node
+
+
+class ExecutionEvent(models.Model):
+    """One line of an Execution's append-only log, numbered 1, 2, 3 … without gaps."""
+
+    id = models.BigAutoField(primary_key=True)
+    execution = models.ForeignKey(
+        Execution,
+        verbose_name=_("execution"),
+        db_index=False,
+        on_delete=models.CASCADE,
+        related_name="events",
+    )
+    seq = models.PositiveBigIntegerField(_("number"))
+    type = models.CharField(_("type"), max_length=40)
+    at = models.DateTimeField(_("at"))
+    node = models.CharField(_("node"), max_length=200, null=True)
+    index = models.IntegerField(_("index"), null=True)
+    attempt = models.PositiveIntegerField(_("attempt"), null=True)
+    data = models.JSONField(_("data"), default=dict)
+    txid = Xid8Field()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "seq"], name="event_seq_once"),
+            models.CheckConstraint(name="event_seq_from_1", condition=Q(seq__gte=1)),
+        ]
+        indexes = [models.Index(fields=["txid", "id"], name="event_cursor")]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.type}"
+
+
+class LogLine(models.Model):
+    """A line that a body logged, numbered per NodeRun and fence by its only writer."""
+
+    id = models.BigAutoField(primary_key=True)
+    execution = models.ForeignKey(
+        Execution, verbose_name=_("execution"), db_index=False, on_delete=models.CASCADE, related_name="+"
+    )
+    node_run = models.ForeignKey(
+        NodeRun, verbose_name=_("node run"), db_index=False, on_delete=models.CASCADE, related_name="lines"
+    )
+    fence = models.PositiveBigIntegerField(_("fence"))
+    number = models.PositiveIntegerField(_("number"))
+    at = models.DateTimeField(_("at"))
+    node = models.CharField(_("node"), max_length=200)
+    index = models.IntegerField(_("index"), default=-1)
+    attempt = models.PositiveIntegerField(_("attempt"))
+    level = models.PositiveSmallIntegerField(_("level"))
+    message = models.TextField(_("message"))
+    txid = Xid8Field()
+
+    class Meta:
+        verbose_name = _("log line")
+        verbose_name_plural = _("log lines")
+        constraints = [models.UniqueConstraint(fields=["node_run", "fence", "number"], name="log_line_once")]
+        indexes = [models.Index(fields=["execution", "id"], name="log_by_execution")]
+
+    def __str__(self) -> str:
+        return self.message[:80]
+
+
+class Artifact(models.Model):
+    """A file that a node kept; the bytes lie in Django's default storage."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    execution = models.ForeignKey(
+        Execution,
+        verbose_name=_("execution"),
+        db_index=False,
+        on_delete=models.CASCADE,
+        related_name="artifacts",
+    )
+    node_run = models.ForeignKey(
+        NodeRun, verbose_name=_("node run"), db_index=False, on_delete=models.CASCADE, related_name="+"
+    )
+    node = models.CharField(_("node"), max_length=200)
+    index = models.IntegerField(_("index"), default=-1)
+    attempt = models.PositiveIntegerField(_("attempt"))
+    name = models.CharField(_("name"), max_length=200)
+    content_type = models.CharField(_("content type"), max_length=100)
+    size = models.PositiveBigIntegerField(_("bytes"))
+    sha256 = models.CharField(max_length=64)
+    path = models.CharField(max_length=500)
+    created_at = models.DateTimeField(_("created"))
+
+    class Meta:
+        verbose_name = _("artifact")
+        verbose_name_plural = _("artifacts")
+        indexes = [models.Index(fields=["execution", "created_at"], name="artifact_by_execution")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,102 @@
+"""The log of an execution, and the lines that its bodies logged, as the JSON that every door shows."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any
+
+from django.db.models import QuerySet
+
+from ..models import ExecutionEvent, LogLine
+
+_COLUMNS = ("seq", "type", "at", "node", "index", "attempt", "data")
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def instant(at: datetime | None) -> str | None:
+    """Return a time as ISO 8601 in UTC with microseconds."""
+    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
+
+
+def event_json(event: ExecutionEvent) -> dict[str, Any]:
+    """Return {seq, type, at, node, index, attempt, data}."""
+    return {name: getattr(event, name) for name in _COLUMNS} | {"at": instant(event.at)}
+
+
+def events_after(execution_id: uuid.UUID, seq: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+    """Return the events that follow number `seq`, in order."""
+    rows = ExecutionEvent.objects.filter(execution=execution_id, seq__gt=seq).order_by("seq")
+    return [event_json(row) for row in rows.only("id", *_COLUMNS)[:limit]]
+
+
+def node_events(
+    execution_id: uuid.UUID, node: str | None = None, index: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the events of nodes (of one node, of one item of it), in order."""
+    rows = ExecutionEvent.objects.filter(execution=execution_id, node__isnull=False).order_by("seq")
+    if node is not None:
+        rows = rows.filter(node=node)
+    if index is not None:
+        rows = rows.filter(index=None if index < 0 else index)
+    return [event_json(row) for row in rows.only("id", *_COLUMNS)]
+
+
+def log_lines(
+    execution_id: uuid.UUID,
+    after: int = 0,
+    node: str | None = None,
+    q: str | None = None,
+    limit: int = 500,
+    *,
+    level: int = 0,
+) -> list[dict[str, Any]]:
+    """Return the log lines that follow the id `after`; `q` is looked for in the message, `level` is the least."""
+    rows = _lines(execution_id, node, q, level).filter(id__gt=after).order_by("id")
+    return list(map(line_json, rows[:limit]))
+
+
+def last_log_lines(
+    execution_id: uuid.UUID,
+    before: int | None = None,
+    node: str | None = None,
+    q: str | None = None,
+    limit: int = 500,
+    *,
+    level: int = 0,
+) -> list[dict[str, Any]]:
+    """Return the last lines (before the id `before`), in order."""
+    rows = _lines(execution_id, node, q, level).order_by("-id")
+    if before is not None:
+        rows = rows.filter(id__lt=before)
+    return list(map(line_json, reversed(rows[:limit])))
+
+
+def line_json(line: LogLine) -> dict[str, Any]:
+    """Return {id, at, node, index, attempt, level, message}; the index of no item is None."""
+    return {
+        "id": line.pk,
+        "at": instant(line.at),
+        "node": line.node,
+        "index": None if line.index < 0 else line.index,
+        "attempt": line.attempt,
+        "level": level_name(line.level),
+        "message": line.message,
+    }
+
+
+def level_name(number: int) -> str:
+    """Return the word for a logging level: the nearest known one below."""
+    reached: Iterable[str] = (name for name, least in reversed(LEVELS.items()) if number >= least)
+    return next(iter(reached), "debug")
+
+
+def _lines(execution_id: uuid.UUID, node: str | None, q: str | None, level: int) -> QuerySet[LogLine]:
+    rows = LogLine.objects.filter(execution=execution_id)
+    if node:
+        rows = rows.filter(node=node)
+    if q:
+        rows = rows.filter(message__icontains=q)
+    return rows.filter(level__gte=level) if level else rows

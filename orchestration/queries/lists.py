@@ -1,0 +1,90 @@
+"""What a principal may see: executions, workflows, worker nodes."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Now
+
+from security.policies import visible_to
+from security.principals import Principal
+
+from ..engine.errors import UnknownArtifact, UnknownExecution, UnknownWorkflow
+from ..engine.graph import suggest
+from ..engine.states import NodeStatus
+from ..models import Artifact, Execution, NodeRun, WorkerNode, Workflow, WorkflowVersion
+from .filters import ExecutionFilter
+
+# A keeper writes its heartbeat every few seconds; after this long the worker node is not there.
+FRESH = timedelta(seconds=15)
+
+
+def executions(principal: Principal, filters: ExecutionFilter | None = None) -> QuerySet[Execution]:
+    """Return the executions that the principal may view, newest first."""
+    seen = visible_to(principal, Execution.objects.select_related("workflow", "version", "started_by"))
+    return (filters.apply(seen) if filters else seen).order_by("-id")
+
+
+def execution(principal: Principal, id: uuid.UUID | str) -> Execution:
+    """Return one execution with workflow and version. Raises UnknownExecution, also for one not to be seen."""
+    try:
+        key = id if isinstance(id, uuid.UUID) else uuid.UUID(id)
+    except ValueError:
+        raise UnknownExecution(id=id) from None
+    found = executions(principal).filter(pk=key).first()
+    if found is None:
+        raise UnknownExecution(id=key)
+    return found
+
+
+def artifact(execution: Execution, id: uuid.UUID) -> Artifact:
+    """Return an artifact of the execution. Raises UnknownArtifact."""
+    found = Artifact.objects.filter(execution=execution, pk=id).first()
+    if found is None:
+        raise UnknownArtifact(id=id)
+    return found
+
+
+def workflows(principal: Principal) -> QuerySet[Workflow]:
+    """Return the workflows that the principal may view, by name."""
+    return visible_to(principal, Workflow.objects.select_related("current")).order_by("name")
+
+
+def workflow(principal: Principal, name: str) -> Workflow:
+    """Return one workflow's row. Raises UnknownWorkflow, also for one not to be seen."""
+    seen = workflows(principal)
+    found = seen.filter(name=name).first()
+    if found is None:
+        raise UnknownWorkflow(name=name, hint=suggest(name, seen.values_list("name", flat=True)[:5000]))
+    return found
+
+
+def versions(workflow: Workflow) -> QuerySet[WorkflowVersion]:
+    """Return a workflow's versions, newest first, without their definitions; `used` says that one was run."""
+    used = Exists(Execution.objects.filter(version=OuterRef("pk")))
+    return (
+        WorkflowVersion.objects.filter(workflow=workflow)
+        .defer("definition")
+        .annotate(used=used)
+        .order_by("-number")
+    )
+
+
+def worker_nodes() -> QuerySet[WorkerNode]:
+    """Return the worker nodes that have not stopped, the last heard first."""
+    return WorkerNode.objects.filter(stopped_at=None).order_by("-heartbeat_at")
+
+
+def live_worker_nodes() -> QuerySet[WorkerNode]:
+    """Return the worker nodes heard of within FRESH, on the database's clock."""
+    return worker_nodes().filter(heartbeat_at__gte=Now() - FRESH)
+
+
+def running_on(workers: QuerySet[WorkerNode] | list[WorkerNode]) -> QuerySet[NodeRun]:
+    """Return what the worker nodes hold, begun or claimed, oldest first."""
+    held = NodeRun.objects.filter(status=NodeStatus.RUNNING, worker__in=[worker.pk for worker in workers])
+    return (
+        held.select_related("execution__workflow").defer("result", "error", "execution__input").order_by("id")
+    )

@@ -1,0 +1,87 @@
+"""What a graph's nodes are doing: one row for each, born or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from ..engine.graph import Graph
+from ..engine.states import EXECUTION_TERMINAL, ExecutionStatus, NodeStatus
+from ..models import Execution, NodeRun
+from .events import instant
+
+RETRYING = "retrying"  # a READY node between two attempts; a word for people, not a state
+
+
+def node_runs(execution: Execution) -> list[NodeRun]:
+    """Return the present NodeRuns, without inputs' and results' weight, in the order they were born."""
+    return list(_light(execution))
+
+
+def node_run(execution: Execution, node: str, index: int = -1) -> NodeRun | None:
+    """Return one present NodeRun, whole; None for a node that has not been reached."""
+    rows = NodeRun.objects.filter(execution=execution, superseded=False, node=node, index=index)
+    return rows.order_by("for_node").first()
+
+
+def display_status(run: NodeRun, now: datetime | None = None) -> str:
+    """Return the status that people see: a claim not yet begun is ready, a delayed attempt is retrying."""
+    if run.status == NodeStatus.RUNNING and run.started_at is None:
+        return NodeStatus.READY.value
+    if run.status == NodeStatus.READY and run.attempt >= 1 and run.available_at > (now or timezone.now()):
+        return RETRYING
+    return str(run.status)
+
+
+def node_view(graph: Graph, runs: Iterable[NodeRun], execution: Execution) -> list[dict[str, Any]]:
+    """Return every node of the graph as {node, index, status, attempt, started_at, finished_at, duration_ms, progress}.
+
+    Times are ISO 8601; `index` is None where there are no items. Nodes come in the order of the graph.
+    """
+    born: dict[str, list[NodeRun]] = {}
+    for run in runs:
+        born.setdefault(run.node, []).append(run)
+    now, unborn = timezone.now(), _unborn_status(execution)
+    found = []
+    for node in graph.nodes:
+        found += [run_json(run, now) for run in born.get(node, ())] or [_unborn(node, unborn)]
+    return found
+
+
+def run_json(run: NodeRun, now: datetime | None = None) -> dict[str, Any]:
+    """Return one NodeRun as `node_view` shows it."""
+    return {
+        "node": run.node,
+        "index": None if run.index < 0 else run.index,
+        "status": display_status(run, now),
+        "attempt": run.attempt,
+        "started_at": instant(run.started_at),
+        "finished_at": instant(run.finished_at),
+        "duration_ms": duration_ms(run.started_at, run.finished_at),
+        "progress": run.progress,
+    }
+
+
+def duration_ms(start: datetime | None, end: datetime | None) -> int | None:
+    """Return the milliseconds between; None while one of them is missing."""
+    return max(0, round((end - start).total_seconds() * 1000)) if start and end else None
+
+
+def _unborn_status(execution: Execution) -> str:
+    if execution.status not in EXECUTION_TERMINAL:
+        return NodeStatus.PENDING.value
+    ended_well = execution.status == ExecutionStatus.SUCCEEDED
+    return NodeStatus.SKIPPED.value if ended_well else NodeStatus.CANCELLED.value
+
+
+def _unborn(node: str, status: str) -> dict[str, Any]:
+    empty = {"started_at": None, "finished_at": None, "duration_ms": None, "progress": None}
+    return {"node": node, "index": None, "status": status, "attempt": 0, **empty}
+
+
+def _light(execution: Execution) -> QuerySet[NodeRun]:
+    return NodeRun.objects.filter(execution=execution, superseded=False).defer("result").order_by("id")

@@ -1,0 +1,71 @@
+"""Files that bodies keep: the bytes through Django's storage, a row beside them, a reference between nodes."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection
+
+from orchestration import models
+from orchestration.engine.errors import InvalidOption, UnknownArtifact
+from orchestration.store import clock
+from orchestration.store.claim import Claim
+
+NAME_LIMIT, TYPE_LIMIT = 200, 100
+
+
+def keep(claim: Claim, name: str, data: bytes, content_type: str) -> dict[str, Any]:
+    """Keep the bytes and return the reference, plain JSON. Raises InvalidOption."""
+    _check(name, data, content_type)
+    id = uuid.uuid4()
+    # The path is ours: a name chosen by an author never becomes a place on a disk.
+    path = default_storage.save(f"artifacts/{claim.execution_id}/{id}", ContentFile(bytes(data)))
+    row = models.Artifact.objects.create(
+        id=id,
+        execution_id=claim.execution_id,
+        node_run_id=claim.run_id,
+        node=claim.key.node,
+        index=claim.key.index,
+        attempt=claim.attempt,
+        name=name,
+        content_type=content_type,
+        size=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        path=path,
+        created_at=clock.now(connection.alias),
+    )
+    return {
+        "artifact": str(row.id),
+        "name": row.name,
+        "content_type": row.content_type,
+        "size": row.size,
+        "sha256": row.sha256,
+    }
+
+
+def _check(name: str, data: bytes, content_type: str) -> None:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise InvalidOption(option="artifact data", value=type(data).__name__, expected="bytes")
+    for option, value, limit in (("name", name, NAME_LIMIT), ("content_type", content_type, TYPE_LIMIT)):
+        printable = isinstance(value, str) and value.isprintable() and 0 < len(value) <= limit
+        if not printable or ("/" in value and option == "name"):
+            expected = f"a printable text of 1 to {limit} characters" + (
+                " without /" if option == "name" else ""
+            )
+            raise InvalidOption(option=f"artifact {option}", value=value, expected=expected)
+
+
+def read(claim: Claim, reference: Any) -> bytes:
+    """Return the bytes of an artifact of this execution. Raises UnknownArtifact."""
+    id = reference.get("artifact") if isinstance(reference, dict) else reference
+    try:
+        row = models.Artifact.objects.get(pk=uuid.UUID(str(id)), execution_id=claim.execution_id)
+    except (ValueError, models.Artifact.DoesNotExist):
+        raise UnknownArtifact(id=id) from None
+    with default_storage.open(row.path) as file:
+        data: bytes = file.read()
+    return data

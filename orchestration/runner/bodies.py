@@ -1,0 +1,194 @@
+"""Running one body and saying how it ended. Nothing a body does escapes from here as an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+
+from orchestration.engine.codec import dump_payload
+from orchestration.engine.decide import Result
+from orchestration.engine.durations import seconds
+from orchestration.engine.errors import (
+    DoNotRetry,
+    Igon7Error,
+    NodeCancelled,
+    NodeTimeout,
+    NotSerialisable,
+    PayloadTooLarge,
+    RetryAfter,
+)
+from orchestration.engine.graph import NodeSpec
+from orchestration.engine.policies import type_name
+from orchestration.engine.retry import Asked
+from orchestration.engine.states import Outcome
+
+from .seat import Held
+
+TRACEBACK_LIMIT = 32 * 1024
+GRACE = 5.0  # seconds after its timeout that a body has before its process is killed
+
+
+class Interrupted(BaseException):
+    """Raised in a body that must stop now: its claim is gone. A BaseException, so that `except Exception` lets it by."""
+
+
+class _Flag:
+    up = False
+
+
+in_body = _Flag()
+
+
+def run_sync(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> tuple[Outcome, Any]:
+    """Run a sync body in the main thread; return the outcome and its result or error."""
+    try:
+        with _alarm(held, spec.timeout):
+            value = body(ctx)
+    except BaseException as error:
+        return _outcome(held, error), error
+    return Outcome.SUCCEEDED, value
+
+
+async def run_async(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> tuple[Outcome, Any]:
+    """Run an async body on the event loop; return the outcome and its result or error."""
+    try:
+        async with asyncio.timeout(spec.timeout) as limit:
+            value = await body(ctx)
+    except TimeoutError as error:
+        if limit.expired():
+            return Outcome.TIMED_OUT, NodeTimeout(timeout=spec.timeout)
+        return _outcome(held, error), error
+    except BaseException as error:
+        return _outcome(held, error), error
+    return Outcome.SUCCEEDED, value
+
+
+def _outcome(held: Held, error: BaseException) -> Outcome:
+    if isinstance(error, NodeCancelled | Interrupted) and (held.cancelled or held.gone):
+        return Outcome.CANCELLED
+    return Outcome.TIMED_OUT if isinstance(error, NodeTimeout) else Outcome.FAILED
+
+
+@contextmanager
+def _alarm(held: Held, timeout: float | None) -> Iterator[None]:
+    """Interrupt the main thread after `timeout`; the alarm raises only while the flag is up, and for its own body."""
+    due = math.inf if timeout is None else time.monotonic() + timeout
+
+    def ring(*_: Any) -> None:
+        if in_body.up and held.gone:
+            raise Interrupted
+        if in_body.up and time.monotonic() >= due:
+            raise NodeTimeout(timeout=timeout)
+
+    # django-q2 resets SIGALRM after a task, so it is armed anew each time.
+    signal.signal(signal.SIGALRM, ring)
+    held.interrupt = lambda: signal.pthread_kill(_main_thread_id(), signal.SIGALRM)
+    if timeout is not None:
+        # A hair late rather than early: the handler compares with the same clock.
+        signal.setitimer(signal.ITIMER_REAL, timeout + 0.001)
+        held.kill_at = time.monotonic() + timeout + GRACE
+    in_body.up = True
+    try:
+        yield
+    finally:
+        in_body.up = False
+        held.interrupt = held.kill_at = None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _main_thread_id() -> int:
+    ident = threading.main_thread().ident
+    assert ident is not None
+    return ident
+
+
+# --- what becomes of it ----------------------------------------------------------------------------
+
+
+def to_result(
+    held: Held, spec: NodeSpec, ctx: Any, outcome: Outcome, value: Any, took: float, worker: str
+) -> Result:
+    """Return the Result to settle; `took` is seconds. An un-serialisable result is a failure that is not retried."""
+    about: dict[str, Any] = {"duration": round(took * 1000, 2), "queued": held.claim.queued, "worker": worker}
+    key = held.claim.key
+    if outcome is Outcome.SUCCEEDED:
+        try:
+            text = dump_payload(value, f'The result of node "{key.node}"', settings.IGON7_PAYLOAD_LIMIT)
+        except (NotSerialisable, PayloadTooLarge) as error:
+            return Result(key, Outcome.FAILED, error=describe(error), asked=False, **about)
+        except Exception as error:  # an author's __iter__, model_dump or property raised
+            return Result(key, Outcome.FAILED, error=describe(error), asked=False, **about)
+        return Result(key, outcome, result=text, **about)
+    if outcome is Outcome.CANCELLED:
+        return Result(key, outcome, **about)
+    return Result(
+        key, outcome, error=describe(value), asked=_ask(spec, value, held.claim.attempt, ctx), **about
+    )
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return an exception as plain JSON: type, its names along the MRO, message, traceback."""
+    message = _message(error)
+    data: dict[str, Any] = {
+        "type": type(error).__name__,
+        "types": [type_name(kind) for kind in type(error).__mro__ if kind is not object],
+        "message": _clean(message)[:4000],
+        "traceback": _clean(_traceback(error)),
+    }
+    if isinstance(error, Igon7Error):
+        data["code"] = error.code
+    return data
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"The body called sys.exit({error.code!r}). Return a result or raise an error instead."
+    try:
+        return str(error)
+    except Exception:
+        return f"(the message of this {type(error).__name__} could not be made)"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        frames = error.__traceback__
+        # Leave our own frames out: an author looks for theirs.
+        while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+            frames = frames.tb_next
+        text = "".join(traceback.format_exception(type(error), error, frames))
+    except Exception:
+        text = f"{type(error).__name__} (its traceback could not be made)"
+    return (
+        text
+        if len(text) <= TRACEBACK_LIMIT
+        else text[: TRACEBACK_LIMIT // 2] + "\n…\n" + text[-TRACEBACK_LIMIT // 2 :]
+    )
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _ask(spec: NodeSpec, error: BaseException, attempt: int, ctx: Any) -> Asked:
+    """Return what the body or the author's `on_retry` asks for: seconds, False, or None for the policy's own way."""
+    if isinstance(error, RetryAfter):
+        return float(error.delay)
+    if isinstance(error, DoNotRetry | SystemExit):
+        return False
+    if spec.retry is None or spec.retry.on_retry is None or attempt >= spec.retry.max_attempts:
+        return None
+    try:
+        asked = spec.retry.on_retry(error, attempt, ctx)
+        return asked if asked is None or asked is False else seconds(asked, "what on_retry returned")
+    except Exception as wrong:
+        ctx.log.error("on_retry failed, so the policy decides: %s", wrong)
+        return None

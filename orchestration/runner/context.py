@@ -1,0 +1,184 @@
+"""`ctx`: what a body sees of its node run, and what it can say."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from orchestration.engine.errors import InvalidOption, NodeCancelled, UnknownResult
+from orchestration.engine.graph import Graph, NodeSpec, suggest
+from orchestration.engine.states import NODE_OK
+from orchestration.store.leases import Line
+from security.principals import Principal
+
+from . import artifacts, memory
+from .seat import Held
+
+MESSAGE_LIMIT = 64 * 1024
+LINES_LIMIT = 100_000  # of one attempt
+
+
+class Results(Mapping[str, Any]):
+    """Results of nodes upstream, by id. A node without a result raises UnknownResult; `.get` gives None."""
+
+    def __init__(self, graph: Graph, spec: NodeSpec, load: Callable[[list[str]], dict[str, Any]]) -> None:
+        self._graph, self._spec, self._load = graph, spec, load
+        self._known: dict[str, tuple[str, str | None]] = {}
+
+    def __getitem__(self, node: str) -> Any:
+        status, text = self._find(node)
+        if status not in NODE_OK or text is None:
+            raise UnknownResult(node=node, why=f"it is {status}.")
+        return json.loads(text)
+
+    def _find(self, node: str) -> tuple[str, str | None]:
+        if node not in self._graph.nodes:
+            raise UnknownResult(
+                node=node, why="the workflow has no such node. " + suggest(node, self._graph.nodes)
+            )
+        if node not in self._known:
+            wanted = [n for n in self._spec.depends_on if n not in self._known]
+            self._known |= self._load(wanted if node in wanted else [*wanted, node])
+        return self._known.get(node, ("not reached", None))
+
+    def prefetch(self) -> None:
+        """Read the predecessors' results now (async bodies must not wait for a database on the event loop)."""
+        if self._spec.depends_on:
+            self._known |= self._load(list(self._spec.depends_on))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._spec.depends_on)
+
+    def __len__(self) -> int:
+        return len(self._spec.depends_on)
+
+    def __contains__(self, node: object) -> bool:
+        return self.get(str(node)) is not None if node in self._graph.nodes else False
+
+
+class BodyLog(logging.Handler):
+    """Keeps a body's lines until the heartbeat writes them."""
+
+    def __init__(self, held: Held) -> None:
+        super().__init__(logging.DEBUG)
+        self._held = held
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            message = self.format(record)
+        except Exception as error:  # a wrong format in an author's log call must not fail the node
+            message = f"{record.msg!r} (this line could not be formatted: {error})"
+        self._held.count += 1
+        if self._held.count > LINES_LIMIT:
+            return
+        if self._held.count == LINES_LIMIT:
+            message = f"This attempt has logged {LINES_LIMIT:,} lines; further ones are dropped."
+        if len(message) > MESSAGE_LIMIT:
+            message = message[:MESSAGE_LIMIT] + f"… ({len(message):,} characters)"
+        at = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        clean = message.encode("utf-8", "replace").decode()
+        self._held.lines.append(Line(self._held.count, at, record.levelno, clean))
+
+
+class Context:
+    """What a sync body is given. Attributes are read from the database when first used."""
+
+    def __init__(self, held: Held, graph: Graph, spec: NodeSpec) -> None:
+        claim = held.claim
+        self._held, self._graph, self._spec = held, graph, spec
+        self.execution_id = str(claim.execution_id)
+        self.node_id = claim.key.node
+        self.attempt = claim.attempt
+        self.params: Mapping[str, Any] = spec.params
+        self.results = Results(graph, spec, lambda nodes: memory.results_of(claim.execution_id, nodes))
+        self.log = _logger(held)
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this node run: for services that deduplicate."""
+        return f"{self.execution_id}:{self.node_id}"
+
+    @property
+    def input(self) -> Any:
+        return memory.input_of(self._held.claim.execution_id)["input"]
+
+    @property
+    def principal(self) -> Principal:
+        """Whom the execution acts for."""
+        return Principal.from_json(memory.input_of(self._held.claim.execution_id)["principal"])
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        """Show how far the body is (0…1), and with what. Raises InvalidOption, and NodeCancelled."""
+        _report(self._held, fraction, text)
+        self.check_cancelled()
+
+    def artifact(
+        self, name: str, data: bytes, content_type: str = "application/octet-stream"
+    ) -> dict[str, Any]:
+        """Keep a file and return its reference: plain JSON, to be returned in the node's result."""
+        return artifacts.keep(self._held.claim, name, data, content_type)
+
+    def read_artifact(self, reference: Any) -> bytes:
+        """Return the bytes behind a reference. Raises UnknownArtifact."""
+        return artifacts.read(self._held.claim, reference)
+
+    def is_cancelled(self) -> bool:
+        """Say whether the execution is being cancelled."""
+        return self._held.cancelled or self._held.gone
+
+    def check_cancelled(self) -> None:
+        """Raise NodeCancelled when the execution is being cancelled."""
+        if self.is_cancelled():
+            raise NodeCancelled(reason="")
+
+
+class AsyncContext(Context):
+    """What an async body is given: the same names; what talks to the database or storage is awaitable."""
+
+    def __init__(self, held: Held, graph: Graph, spec: NodeSpec, database: Executor) -> None:
+        super().__init__(held, graph, spec)
+        self._database = database
+        self._input = memory.input_of(held.claim.execution_id)
+        self.results.prefetch()
+
+    @property
+    def input(self) -> Any:
+        return self._input["input"]
+
+    @property
+    def principal(self) -> Principal:
+        return Principal.from_json(self._input["principal"])
+
+    async def artifact(  # type: ignore[override]
+        self, name: str, data: bytes, content_type: str = "application/octet-stream"
+    ) -> dict[str, Any]:
+        """Keep a file and return its reference."""
+        return await self._call(artifacts.keep, self._held.claim, name, data, content_type)
+
+    async def read_artifact(self, reference: Any) -> bytes:  # type: ignore[override]
+        """Return the bytes behind a reference. Raises UnknownArtifact."""
+        return await self._call(artifacts.read, self._held.claim, reference)
+
+    async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._database, function, *args)
+
+
+def _report(held: Held, fraction: float, text: str) -> None:
+    number = isinstance(fraction, (int, float)) and not isinstance(fraction, bool) and math.isfinite(fraction)
+    if not number or not 0 <= fraction <= 1:
+        raise InvalidOption(option="progress", value=fraction, expected="a number from 0 to 1")
+    said = str(text)[:500].replace("\0", "").encode("utf-8", "replace").decode()
+    held.progress = {"fraction": float(fraction), "text": said, "at": dt.datetime.now(dt.UTC).isoformat()}
+
+
+def _logger(held: Held) -> logging.Logger:
+    # Not from getLogger: those live for ever, and there is one of these for each attempt.
+    logger = logging.Logger(f"igon7.node.{held.claim.key.node}", logging.DEBUG)
+    logger.addHandler(BodyLog(held))
+    return logger

@@ -1,0 +1,71 @@
+"""The keeper: a thread in the cluster's parent process that sweeps, runs periodic jobs and keeps the node's row alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from orchestration import registry
+from orchestration.store import versions, workers
+
+from . import periodic, sweep
+from .cluster import About
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0
+HEARTBEAT = 5.0
+
+
+class Keeper(threading.Thread):
+    """Runs until `end()`; started after the fork, so that no worker inherits its connection's thread."""
+
+    def __init__(self, about: About) -> None:
+        super().__init__(name="igon7-keeper", daemon=True)
+        self.about = about
+        self._ended = threading.Event()
+        self._beat_at = 0.0
+        self._registered = False
+
+    def run(self) -> None:
+        while not self._ended.is_set():
+            self._attempt()
+            self._ended.wait(EVERY)
+        connection.close()
+
+    def end(self) -> None:
+        """Stop and note the worker node as stopped."""
+        self._ended.set()
+        self.join(3.0)
+        try:
+            workers.stopped(self.about.worker)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("The worker node could not be noted as stopped: %s", str(error).strip())
+
+    def _attempt(self) -> None:
+        try:
+            self._beat()
+            for pid in self.about.dead():
+                sweep.take_over(self.about.worker, pid)
+            sweep.sweep()
+            periodic.run_due()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("The keeper could not reach the database: %s", str(error).strip())
+            connection.close()
+        except Exception:
+            log.exception("The keeper's round failed; the next one tries again.")
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beat_at < HEARTBEAT:
+            return
+        if not self._registered or not workers.beat(self.about.worker):
+            about = self.about
+            workers.register(about.worker, about.name, about.queues, about.slots, "", registry.broken())
+            if not self._registered:
+                versions.sync()
+            self._registered = True
+        self._beat_at = now

@@ -1,0 +1,329 @@
+"""A lane: one connection and one claim–run–settle loop. A worker process has two, for sync and for async bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from orchestration.engine.decide import Result
+from orchestration.engine.errors import UnknownTask
+from orchestration.engine.graph import Graph, NodeSpec
+from orchestration.engine.states import Outcome
+from orchestration.registry import body_of
+from orchestration.store.claim import Claim, claim, next_due
+from orchestration.store.locked import Claimer
+from orchestration.store.settle import Report, Settled, settle, settle_waves
+from orchestration.store.versions import graph_of
+
+from . import bodies
+from .context import AsyncContext, Context
+from .heartbeat import flush
+from .seat import Held, Seat
+from .waiter import Waiter
+
+log = logging.getLogger(__name__)
+
+IDLE = 5.0  # seconds between looks when no wake-up comes
+MOST = 32  # rows in one sync batch
+ASYNC_MOST = 200  # bodies on the event loop at once
+TARGET = 0.02  # seconds of work that a batch may hold
+STREAK = 0.1  # seconds that children may be kept along before others get their turn
+HUNGER = 0.005  # seconds without another look after one that found nothing more
+
+
+class Lane:
+    """What both lanes do: claim, settle, wait, and live through a database that is away."""
+
+    name = ""
+
+    def __init__(self, seat: Seat, stop_fds: Sequence[int]) -> None:
+        self.seat = seat
+        self.waiter = Waiter(stop_fds)
+        self.finished: deque[tuple[Held, Result, float]] = deque()
+        self.claimer = Claimer(seat.worker, seat.pid, seat.queues, self.name, seat.lease)
+        self._backoff = 0.1
+        self._streak_began = 0.0
+        self._fed_at = 0.0
+
+    def loop(self) -> None:
+        """Work until the seat stops; errors of the database are waited out, results are kept meanwhile."""
+        while not self.seat.stopping.is_set() or not self.over():
+            try:
+                self.turn()
+                self._backoff = 0.1
+            except (DatabaseError, InterfaceError) as error:
+                self._recover(error)
+
+    def over(self) -> bool:
+        """Say whether nothing is in hand any more."""
+        raise NotImplementedError
+
+    def turn(self) -> None:
+        raise NotImplementedError
+
+    def room(self) -> int:
+        """Return how many more rows this lane wants now."""
+        raise NotImplementedError
+
+    def accept(self, held: list[Held]) -> None:
+        raise NotImplementedError
+
+    def _recover(self, error: Exception) -> None:
+        log.warning("The database is away (%s); trying again in %.1f s.", str(error).strip(), self._backoff)
+        connection.close()
+        self.seat.stopping.wait(self._backoff)
+        self._backoff = min(self._backoff * 2, 2.0)
+
+    # --- claiming and settling ---------------------------------------------------------------------
+
+    def claim_more(self) -> bool:
+        """Claim what there is room for; say whether something came."""
+        with self.seat.claiming:
+            room = self._room()
+            if not room:
+                return False
+            claims = claim(self.claimer, room, lost_too=self.seat.empty)
+            self._take(claims)
+        return bool(claims)
+
+    def _room(self) -> int:
+        return 0 if self.seat.stopping.is_set() or self.seat.solo else self.room()
+
+    def _take(self, claims: list[Claim]) -> None:
+        if claims:
+            self.accept(self.seat.take(claims, self.name))
+
+    def settle_finished(self) -> None:
+        """Settle what has finished, claiming along; what could not be settled stays in `finished`."""
+        batch = [self.finished.popleft() for _ in range(len(self.finished))]
+        if not batch:
+            return
+        for held, _, _ in batch:
+            flush(held)
+        try:
+            with self.seat.claiming:
+                report = self._settle(batch)
+        except BaseException:
+            self.finished.extendleft(reversed(batch))
+            raise
+        left = {outcome.claim.run_id for outcome in report.left}
+        self.finished.extendleft(entry for entry in reversed(batch) if entry[0].claim.run_id in left)
+        for execution_id in report.unfinished:
+            settle_waves(execution_id)
+
+    def _settle(self, batch: list[tuple[Held, Result, float]]) -> Report:
+        now = time.monotonic()
+        if now - self._streak_began > STREAK * 2:
+            self._streak_began = now
+        # Children are kept along for a while; then whoever is more urgent gets a turn.
+        keep = now - self._streak_began < STREAK
+        room = self._room() + (len(batch) if self.name == "async" else 0)
+        take = room if now - self._fed_at > HUNGER else min(room, 1 if keep else 0)
+        outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]
+        report = settle(outcomes, self.claimer, take=take, keep_child=keep and take > 0, lost_too=False)
+        if take > len(report.claimed):
+            self._fed_at = now
+        left = {outcome.claim.run_id for outcome in report.left}
+        for held, _, _ in batch:
+            if held.claim.run_id not in left:
+                self.seat.drop(held)
+        for outcome in report.refused:
+            log.warning(
+                "A late result of %s was refused: it has been taken over or ended.", _name(outcome.claim)
+            )
+        self._take(report.claimed)
+        return report
+
+    def wait(self) -> None:
+        """Wait until there may be something to do."""
+        self.waiter.prepare()
+        if self.seat.stopping.is_set() or self.finished or self.claim_more():
+            return
+        limit = IDLE
+        if self._room():
+            due = next_due(self.claimer)
+            limit = min(IDLE, due) if due is not None else IDLE
+        elif self.seat.solo:
+            limit = 0.2
+        # A row once lost is due but not for a seat that holds others: do not spin on it.
+        self.waiter.wait(max(limit, 0.05) if not self.seat.empty else limit)
+
+    def prepare(self, held: Held) -> tuple[Graph, NodeSpec, Callable[..., Any]] | None:
+        """Find the claim's body; without one, the outcome is *blocked*, with the sentence that says why."""
+        graph = graph_of(held.claim.version_id)
+        try:
+            spec, body = body_of(graph, held.claim.key.node)
+        except UnknownTask as error:
+            about = {
+                "type": "UnknownTask",
+                "types": ["UnknownTask"],
+                "code": error.code,
+                "message": str(error),
+            }
+            self.finished.append(
+                (held, Result(held.claim.key, Outcome.BLOCKED, error=about), time.monotonic())
+            )
+            return None
+        return graph, spec, body
+
+    def hand_back(self, held: Held) -> None:
+        """Give a claim back unbegun (or interrupted, at a stop), for somebody else to run."""
+        self.finished.append((held, Result(held.claim.key, Outcome.RELEASED), time.monotonic()))
+
+
+def _name(claim: Claim) -> str:
+    return f'node "{claim.key.node}" of execution {claim.execution_id} (attempt {claim.attempt})'
+
+
+class SyncLane(Lane):
+    """Runs sync bodies, one after the other, in the process's main thread."""
+
+    name = "sync"
+
+    def __init__(self, seat: Seat, stop_fds: Sequence[int]) -> None:
+        super().__init__(seat, stop_fds)
+        self.pending: deque[Held] = deque()
+        self._typical: float | None = None  # seconds a body takes, smoothed
+        self._first_finished = 0.0
+
+    def room(self) -> int:
+        if self._typical is None:
+            return max(0, 1 - len(self.pending))
+        return max(0, min(MOST, int(TARGET / max(self._typical, 1e-6)) or 1) - len(self.pending))
+
+    def accept(self, held: list[Held]) -> None:
+        self.pending.extend(held)
+
+    def over(self) -> bool:
+        return not self.pending and not self.finished
+
+    def turn(self) -> None:
+        if self.seat.stopping.is_set():
+            self.hand_back_pending()
+        try:
+            held = self.pending.popleft()
+        except IndexError:
+            self._settle_or_wait()
+            return
+        self._run(held)
+        if not self.pending or len(self.finished) >= MOST or time.monotonic() - self._first_finished > TARGET:
+            self.settle_finished()
+
+    def _settle_or_wait(self) -> None:
+        if self.finished:
+            self.settle_finished()
+        elif not self.claim_more() and not self.seat.stopping.is_set():
+            self.wait()
+
+    def _run(self, held: Held) -> None:
+        if not self.finished:
+            self._first_finished = time.monotonic()
+        if (found := self.prepare(held)) is None:
+            return
+        graph, spec, body = found
+        ctx = Context(held, graph, spec)
+        held.begun_at = began = time.monotonic()
+        outcome, value = bodies.run_sync(held, spec, body, ctx)
+        ended = time.monotonic()
+        self._typical = (
+            ended - began if self._typical is None else 0.7 * self._typical + 0.3 * (ended - began)
+        )
+        if held.released:
+            self.hand_back(held)
+        elif held.gone:
+            self.seat.drop(held)
+        else:
+            result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
+            self.finished.append((held, result, ended))
+        if connection.in_atomic_block:  # a body that left a transaction open must not take our settle into it
+            connection.close()
+
+    def hand_back_pending(self) -> list[Held]:
+        """Hand back what waits behind the present body; called by the heartbeat as well."""
+        back = []
+        while True:
+            try:
+                held = self.pending.pop()
+            except IndexError:
+                return back
+            back.append(held)
+            self.hand_back(held)
+
+
+class AsyncLane(Lane):
+    """Runs async bodies together on one event loop; its own thread talks to the database."""
+
+    name = "async"
+
+    def __init__(self, seat: Seat, stop_fds: Sequence[int]) -> None:
+        super().__init__(seat, stop_fds)
+        self.active: dict[int, asyncio.Task[None]] = {}
+        self._count = 0
+        self._event_loop = asyncio.new_event_loop()
+        self._loop_thread = threading.Thread(
+            target=self._event_loop.run_forever, name="igon7-loop", daemon=True
+        )
+        self._database = ThreadPoolExecutor(1, thread_name_prefix="igon7-async-db")
+
+    def loop(self) -> None:
+        self._loop_thread.start()
+        super().loop()
+        self._event_loop.call_soon_threadsafe(self._event_loop.stop)
+        connection.close()
+
+    def room(self) -> int:
+        return max(0, ASYNC_MOST - self._count)
+
+    def over(self) -> bool:
+        return not self._count and not self.finished
+
+    def accept(self, held: list[Held]) -> None:
+        for one in held:
+            self._begin(one)
+
+    def _begin(self, held: Held) -> None:
+        if (found := self.prepare(held)) is None:
+            return
+        graph, spec, body = found
+        ctx = AsyncContext(held, graph, spec, self._database)
+        self._count += 1
+        self._event_loop.call_soon_threadsafe(self._spawn, held, spec, body, ctx)
+
+    def _spawn(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
+        task = self._event_loop.create_task(self._run(held, spec, body, ctx))
+        self.active[held.claim.run_id] = task
+        held.interrupt = lambda: self._event_loop.call_soon_threadsafe(task.cancel)
+
+    async def _run(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
+        held.begun_at = began = time.monotonic()
+        outcome, value = await bodies.run_async(held, spec, body, ctx)
+        ended = time.monotonic()
+        held.interrupt = None
+        if held.released:
+            result = Result(held.claim.key, Outcome.RELEASED)
+        else:
+            result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
+        self.active.pop(held.claim.run_id, None)
+        self.finished.append((held, result, ended))
+        self._count -= 1
+        self.waiter.wake()
+
+    def turn(self) -> None:
+        for entry in [entry for entry in self.finished if entry[0].gone]:
+            self.finished.remove(entry)
+            self.seat.drop(entry[0])
+        if self.finished:
+            self.settle_finished()
+        elif not self.claim_more():
+            if self.seat.stopping.is_set():
+                self.waiter.wait(0.05)
+            else:
+                self.wait()

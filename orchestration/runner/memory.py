@@ -1,0 +1,67 @@
+"""What a process remembers of executions whose nodes it runs: inputs and results, as JSON text, bounded by size."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import connection
+
+from orchestration.store import sql
+from orchestration.store.locked import execute
+
+BOUND = 16 * 1024 * 1024
+
+
+class Memory:
+    """An LRU of JSON texts by key, safe between threads, at most `bound` characters in all."""
+
+    def __init__(self, bound: int = BOUND) -> None:
+        self._texts: OrderedDict[Any, str] = OrderedDict()
+        self._bound, self._size = bound, 0
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> str | None:
+        with self._lock:
+            text = self._texts.get(key)
+            if text is not None:
+                self._texts.move_to_end(key)
+            return text
+
+    def put(self, key: Any, text: str) -> None:
+        with self._lock:
+            self._size += len(text) - len(self._texts.pop(key, ""))
+            self._texts[key] = text
+            while self._size > self._bound and self._texts:
+                _, dropped = self._texts.popitem(last=False)
+                self._size -= len(dropped)
+
+
+inputs = Memory()
+
+
+def input_of(execution_id: uuid.UUID) -> Any:
+    """Return the execution's input and principal, read once while remembered (they never change)."""
+    text = inputs.get(execution_id)
+    if text is None:
+        columns = f"{sql.json_text(connection, 'input')}, {sql.json_text(connection, 'principal')}"
+        query = f"SELECT {columns} FROM orchestration_execution WHERE id = %s"
+        row = execute(connection, query, [sql.key(connection, execution_id)])[0]
+        text = f'{{"input":{row[0] or "null"},"principal":{row[1]}}}'
+        inputs.put(execution_id, text)
+    return json.loads(text)
+
+
+def results_of(execution_id: uuid.UUID, nodes: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+    """Return status and result (JSON text) of the present rows of these nodes."""
+    condition, param = sql.one_of(connection, "node", list(nodes), "text")
+    query = (
+        f"SELECT node, status, {sql.json_text(connection, 'result')} FROM orchestration_noderun"
+        f' WHERE execution_id = %s AND NOT superseded AND "index" = -1 AND {condition}'
+    )
+    rows = execute(connection, query, [sql.key(connection, execution_id), param])
+    return {row[0]: (row[1], row[2]) for row in rows}

@@ -1,0 +1,84 @@
+"""The seat: what one worker process is, shared by its lanes and its heartbeat."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from orchestration.store.claim import Claim
+from orchestration.store.leases import Line
+
+
+@dataclass(slots=True)
+class Held:
+    """A claim in hand. Times are this process's monotonic seconds."""
+
+    claim: Claim
+    lane: str
+    claimed_at: float = field(default_factory=time.monotonic)
+    renewed_at: float = field(default_factory=time.monotonic)
+    begun_at: float | None = None
+    told: bool = False  # node.started is written
+    cancelled: bool = False  # the execution is being cancelled
+    gone: bool = False  # the claim is no longer ours: terminated, or taken over
+    released: bool = False  # stopped by us, to be handed back
+    interrupt: Callable[[], None] | None = None  # make the body stop now
+    kill_at: float | None = None  # when a body that ignores its timeout takes the process down
+    lines: list[Line] = field(default_factory=list)
+    written: int = 0  # lines handed to the database
+    count: int = 0
+    progress: dict[str, object] | None = None
+
+
+@dataclass(slots=True)
+class Seat:
+    """One worker process: who it is, what it serves, and every claim that it holds."""
+
+    worker: uuid.UUID
+    name: str
+    queues: tuple[str, ...]
+    lease: float
+    stopping: threading.Event = field(default_factory=threading.Event)
+    busy: threading.Event = field(default_factory=threading.Event)
+    pid: int = field(default_factory=os.getpid)
+    _held: dict[int, Held] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    # Who claims: one lane at a time, so that a row that was once lost can be claimed alone.
+    claiming: threading.RLock = field(default_factory=threading.RLock)
+    solo: bool = False
+
+    @property
+    def label(self) -> str:
+        """What events call this process."""
+        return f"{self.name}/{self.pid}"
+
+    def take(self, claims: list[Claim], lane: str) -> list[Held]:
+        """Note claims as held and return them."""
+        taken = [Held(claim, lane) for claim in claims]
+        with self._lock:
+            self._held.update({held.claim.run_id: held for held in taken})
+            self.solo = self.solo or any(claim.losses for claim in claims)
+        if taken:
+            self.busy.set()
+        return taken
+
+    def drop(self, held: Held) -> None:
+        """Forget a claim that has been settled or is ours no longer."""
+        with self._lock:
+            if self._held.get(held.claim.run_id) is held:
+                del self._held[held.claim.run_id]
+            self.solo = any(other.claim.losses for other in self._held.values())
+            if not self._held:
+                self.busy.clear()
+
+    def held(self) -> list[Held]:
+        with self._lock:
+            return list(self._held.values())
+
+    @property
+    def empty(self) -> bool:
+        return not self._held

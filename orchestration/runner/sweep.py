@@ -1,0 +1,51 @@
+"""The sweep: what nobody holds any more goes on. Any cluster may do it; two at once settle each thing once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from orchestration.engine.errors import UnknownTask
+from orchestration.registry import body_of
+from orchestration.store import acts, leases
+from orchestration.store.settle import Settled, settle, settle_waves
+from orchestration.store.versions import graph_of
+
+
+def sweep() -> None:
+    """Take up expired leases, passed deadlines, unsettled verdicts, and blocked nodes whose code is here."""
+    settle_lost(leases.expired())
+    for execution_id in leases.overdue():
+        acts.expire(execution_id)
+    for execution_id in leases.unsettled():
+        settle_waves(execution_id)
+    unblock()
+
+
+def take_over(worker: uuid.UUID, pid: int | None = None) -> None:
+    """Take up at once what a dead process held, without waiting for its leases to end."""
+    settle_lost(leases.expired(1000, worker=worker, pid=pid))
+
+
+def settle_lost(lost: Iterable[Settled]) -> None:
+    todo = list(lost)
+    while todo:
+        report = settle(todo)
+        for execution_id in report.unfinished:
+            settle_waves(execution_id)
+        if len(report.left) == len(todo):
+            return  # all locked by others: the next sweep sees what is left of it
+        todo = report.left
+
+
+def unblock() -> None:
+    """Release blocked nodes whose code this process has."""
+    here: dict[uuid.UUID, set[str]] = {}
+    for execution_id, version_id, node in leases.blocked():
+        try:
+            body_of(graph_of(version_id), node)
+        except UnknownTask:
+            continue
+        here.setdefault(execution_id, set()).add(node)
+    for execution_id, nodes in here.items():
+        acts.unblock(execution_id, nodes)

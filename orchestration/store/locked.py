@@ -1,0 +1,492 @@
+"""Executions under their lock: load what an outcome touches, decide, write what changed.
+
+This is the only way execution state is written. `Locked` holds one execution whose row lock the open transaction
+has; `write` persists any number of them in a constant number of statements: one UPDATE and one INSERT of node runs,
+one INSERT of events, one UPDATE of executions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from orchestration.engine.graph import Graph
+from orchestration.engine.states import ExecutionStatus, NodeStatus
+from orchestration.engine.view import Command, Emit, Key, Release, Requeue, Row, Start, Supersede, View, apply
+
+from . import clock, sql
+
+
+@dataclass(slots=True)
+class Claimer:
+    """Who may take a released child along: the seat, the queues and lane it serves, and its lease in seconds."""
+
+    worker: uuid.UUID
+    pid: int
+    queues: tuple[str, ...]
+    lane: str
+    lease: float
+
+
+@dataclass(slots=True)
+class Times:
+    """Columns of a node run that the engine does not know."""
+
+    id: int | None = None
+    fence: int = 0
+    ready_at: dt.datetime | None = None
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+    available_at: dt.datetime | None = None
+    claimed: bool = False
+    alone: bool = False
+
+
+@dataclass(slots=True)
+class Locked:
+    """One execution under its row lock."""
+
+    id: uuid.UUID
+    version_id: int
+    graph: Graph
+    view: View
+    seq: int
+    now: dt.datetime
+    priority: int = 3
+    queue: str = ""
+    timeout_at: dt.datetime | None = None
+    started_at: dt.datetime | None = None
+    times: dict[Key, Times] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    superseded: list[tuple[Row, Times]] = field(default_factory=list)
+    touched: set[Key] = field(default_factory=set)
+    due: list[Key] = field(default_factory=list)  # rows with a verdict still to be settled
+    ready: list[Key] = field(default_factory=list)  # rows released or requeued here
+    output: str | None = None
+    cause: dict[str, Any] | None = None
+
+    def run(self, commands: Iterable[Command], at: dt.datetime | None = None) -> None:
+        """Apply the commands in order and note what has to be written."""
+        for command in commands:
+            if isinstance(command, Emit):
+                self._emit(command, at or self.now)
+                continue
+            if isinstance(command, Supersede):
+                self.superseded.append((self.view.rows[command.key], self.times.pop(command.key)))
+                self.touched.discard(command.key)
+            apply(self.view, command)
+            key = getattr(command, "key", None)
+            if key is not None and key in self.view.rows:
+                self._note(key, command, at)
+
+    def _emit(self, event: Emit, at: dt.datetime) -> None:
+        self.seq += 1
+        if event.key is not None and event.type == "node.started":
+            at = self.times[event.key].started_at or at
+        self.events.append(
+            {
+                "seq": self.seq,
+                "type": event.type,
+                "at": at,
+                "node": event.key.node if event.key else None,
+                "index": event.key.index if event.key and event.key.index >= 0 else None,
+                "attempt": event.attempt,
+                "data": event.data,
+            }
+        )
+
+    def _note(self, key: Key, command: Command, at: dt.datetime | None) -> None:
+        row, times = self.view.rows[key], self.times.setdefault(key, Times())
+        self.touched.add(key)
+        if row.status.is_terminal:
+            times.finished_at = times.finished_at or at or self.now
+        if isinstance(command, Release | Requeue):
+            times.started_at = None
+            times.ready_at = self.now
+            times.available_at = self.now + dt.timedelta(seconds=row.delay)
+            if key not in self.ready:
+                self.ready.append(key)
+        if row.verdict and not row.status.is_terminal and key not in self.due:
+            self.due.append(key)
+        if isinstance(command, Start) and times.started_at is None:
+            times.started_at = at or self.now
+
+
+def elapsed(item: Locked) -> float | None:
+    """Return how long the execution has run, in ms."""
+    if item.started_at is None:
+        return None
+    return round((item.now - item.started_at).total_seconds() * 1000, 1)
+
+
+# --- writing ---------------------------------------------------------------------------------------
+
+_STATE = {
+    "status": "text",
+    "verdict": "text",
+    "held": "bool",
+    "available_at": "time",
+    "attempt": "int",
+    "losses": "int",
+    "ok": "int",
+    "failed": "int",
+    "skipped": "int",
+    "lease_until": "time",
+    "worker": "uuid",
+    "pid": "int",
+    "alone": "bool",
+    "fence": "int",
+    "ready_at": "time",
+    "started_at": "time",
+    "finished_at": "time",
+    "result": "json",
+    "error": "json",
+}
+_UPDATE = {"id": "id", "superseded": "bool", **_STATE}
+# What a settle says nothing of stays as it is.
+_KEEP = ("available_at", "worker", "pid", "ready_at", "lease_until")
+_INSERT = {
+    "execution_id": "uuid",
+    "generation": "int",
+    "node": "text",
+    "index": "int",
+    "for_node": "text",
+    "queue": "text",
+    "lane": "text",
+    "priority": "int",
+    **_STATE,
+}
+
+
+def write(connection: BaseDatabaseWrapper, items: Sequence[Locked], claimer: Claimer | None = None) -> None:
+    """Persist everything that changed; rows marked as claimed go to the claimer, running."""
+    old: list[dict[str, Any]] = []
+    new: list[dict[str, Any]] = []
+    for item in items:
+        for key in sorted(item.touched):
+            row, times = item.view.rows[key], item.times[key]
+            data = _state(connection, item, row, times, claimer)
+            if times.id is None:
+                spec = item.graph.nodes[key.node]
+                new.append(_birth(connection, item, key, spec) | data)
+            else:
+                old.append({"id": times.id, "superseded": False} | data)
+        for row, times in item.superseded:
+            data = _state(connection, item, row, times, None)
+            old.append({"id": times.id, "superseded": True} | data)
+    if old:
+        _update_rows(connection, old)
+    if new:
+        ids = _insert_rows(connection, new)
+        for item in items:
+            for key, times in item.times.items():
+                times.id = times.id or ids.get((item.id, key))
+    insert_events(connection, items)
+    _update_executions(connection, items)
+
+
+def _state(
+    connection: BaseDatabaseWrapper, item: Locked, row: Row, times: Times, claimer: Claimer | None
+) -> dict[str, Any]:
+    at = lambda moment: clock.write(connection, moment)  # noqa: E731
+    data: dict[str, Any] = {
+        "status": row.status.value,
+        "verdict": row.verdict,
+        "held": row.held,
+        "available_at": at(times.available_at or (item.now if times.id is None else None)),
+        "attempt": row.attempt,
+        "losses": row.losses,
+        "ok": row.ok,
+        "failed": row.failed,
+        "skipped": row.skipped,
+        "alone": times.alone,
+        "fence": times.fence,
+        "ready_at": at(times.ready_at),
+        "started_at": at(times.started_at),
+        "finished_at": at(times.finished_at),
+        "result": row.result,
+        "error": json.dumps(row.error) if row.error is not None else None,
+        "worker": None,
+        "pid": None,
+        "lease_until": None,
+    }
+    if times.claimed and claimer is not None:
+        lease = item.now + dt.timedelta(seconds=claimer.lease)
+        data |= {"worker": sql.key(connection, claimer.worker), "pid": claimer.pid, "lease_until": at(lease)}
+    return data
+
+
+def insert_births(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
+    """Insert the rows of executions that are inserted in this transaction themselves."""
+    rows = [
+        _birth(connection, item, key, item.graph.nodes[key.node])
+        | _state(connection, item, item.view.rows[key], item.times[key], None)
+        for item in items
+        for key in sorted(item.touched)
+    ]
+    _insert_rows(connection, rows)
+
+
+def _birth(connection: BaseDatabaseWrapper, item: Locked, key: Key, spec: Any) -> dict[str, Any]:
+    return {
+        "execution_id": sql.key(connection, item.id),
+        "generation": item.view.generation,
+        "node": key.node,
+        "index": key.index,
+        "for_node": key.for_node,
+        "queue": item.queue or spec.queue,
+        "lane": spec.lane,
+        "priority": spec.priority or item.priority,
+    }
+
+
+def _update_rows(connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]) -> None:
+    sets = []
+    for name, kind in _UPDATE.items():
+        new = sql.value(connection, name, kind)
+        if name == "lease_until":
+            # Whoever still runs keeps the lease the heartbeat gave; whoever does not has none.
+            new = f"CASE WHEN r.status = 'running' THEN COALESCE({new}, n.lease_until) END"
+        elif name in _KEEP:
+            new = f'COALESCE({new}, n."{name}")'
+        if name != "id":
+            sets.append(f'"{name}" = {new}')
+    text = (
+        f"UPDATE orchestration_noderun AS n SET {', '.join(sets)}"
+        f" FROM {sql.recordset(connection, _UPDATE)} WHERE n.id = r.id"
+    )
+    _execute(connection, text, [sql.records(rows)])
+
+
+def _insert_rows(
+    connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]
+) -> dict[tuple[uuid.UUID, Key], int]:
+    names = ", ".join(f'"{name}"' for name in _INSERT)
+    values = ", ".join(sql.value(connection, name, kind) for name, kind in _INSERT.items())
+    # WHERE true: else SQLite's parser takes ON CONFLICT/RETURNING's tail for a join of the SELECT.
+    text = (
+        f"INSERT INTO orchestration_noderun ({names}, superseded, labels)"
+        f" SELECT {values}, {_false(connection)}, '{{}}' FROM {sql.recordset(connection, _INSERT)} WHERE true"
+        f' RETURNING id, execution_id, node, "index", for_node'
+    )
+    found = _execute(connection, text, [sql.records(rows)])
+    return {(_uuid(row[1]), Key(row[2], row[3], row[4])): row[0] for row in found}
+
+
+def _false(connection: BaseDatabaseWrapper) -> str:
+    return "false" if sql.is_postgres(connection) else "0"
+
+
+_EVENT = {
+    "execution_id": "uuid",
+    "seq": "int",
+    "type": "text",
+    "at": "time",
+    "node": "text",
+    "index": "int",
+    "attempt": "int",
+    "data": "json",
+}
+
+
+def insert_events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
+    rows = [
+        event
+        | {
+            "execution_id": sql.key(connection, item.id),
+            "at": clock.write(connection, event["at"]),
+            "data": json.dumps(event["data"], ensure_ascii=False),
+        }
+        for item in items
+        for event in item.events
+    ]
+    if not rows:
+        return
+    names = ", ".join(f'"{name}"' for name in _EVENT)
+    values = ", ".join(sql.value(connection, name, kind) for name, kind in _EVENT.items())
+    text = (
+        f"INSERT INTO orchestration_executionevent ({names})"
+        f" SELECT {values} FROM {sql.recordset(connection, _EVENT)}"
+    )
+    _execute(connection, text, [sql.records(rows)])
+
+
+_EXECUTION = {
+    "id": "uuid",
+    "status": "text",
+    "generation": "int",
+    "seq": "int",
+    "open_nodes": "int",
+    "failures": "int",
+    "blocked_nodes": "int",
+    "output": "json",
+    "error": "json",
+    "cause": "json",
+    "finished_at": "time",
+    "deadline_at": "time",
+}
+
+
+def _update_executions(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
+    rows = [_execution(connection, item) for item in items]
+    sets = ", ".join(
+        f'"{name}" = ' + (f"COALESCE({new}, e.cause)" if name == "cause" else new)
+        for name, new in ((name, sql.value(connection, name, kind)) for name, kind in _EXECUTION.items())
+        if name != "id"
+    )
+    text = (
+        f"UPDATE orchestration_execution AS e SET {sets}"
+        f" FROM {sql.recordset(connection, _EXECUTION)} WHERE e.id = r.id"
+    )
+    _execute(connection, text, [sql.records(rows)])
+
+
+def _execution(connection: BaseDatabaseWrapper, item: Locked) -> dict[str, Any]:
+    view = item.view
+    return {
+        "id": sql.key(connection, item.id),
+        "status": view.status.value,
+        "generation": view.generation,
+        "seq": item.seq,
+        "open_nodes": view.open,
+        "failures": view.failures,
+        "blocked_nodes": view.blocked,
+        "output": item.output,
+        "error": json.dumps(view.error) if view.error is not None else None,
+        "cause": json.dumps(item.cause) if item.cause is not None else None,
+        "finished_at": clock.write(connection, item.now) if view.status.is_terminal else None,
+        "deadline_at": clock.write(connection, item.timeout_at),
+    }
+
+
+def _execute(connection: BaseDatabaseWrapper, text: str, params: list[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, params)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+execute = _execute
+
+
+# --- loading ---------------------------------------------------------------------------------------
+
+_ROW = (
+    "id, execution_id, node, index, for_node, status, attempt, losses, started_at, held, verdict, ok, failed, skipped,"
+    " fence, ready_at, available_at, finished_at, alone, lease_until, result, error"
+)
+
+
+def row_columns(connection: BaseDatabaseWrapper) -> str:
+    names = [name.strip() for name in _ROW.split(",")]
+    columns = [f'n."{name}"' for name in names[:-2]]
+    return ", ".join([*columns, sql.json_text(connection, "n.result"), sql.json_text(connection, "n.error")])
+
+
+def load_rows(
+    connection: BaseDatabaseWrapper, items: dict[uuid.UUID, Locked], where: str, params: list[Any]
+) -> None:
+    """Read the present node runs that meet the condition (on n) into their executions' views."""
+    text = (
+        f"SELECT {row_columns(connection)} FROM orchestration_noderun n"
+        f" WHERE NOT n.superseded AND ({where}) ORDER BY n.id {sql.for_update(connection, of='n')}"
+    )
+    for found in _execute(connection, text, params):
+        item = items.get(_uuid(found[1]))
+        if item is not None:
+            read_row(item, found)
+
+
+def read_row(item: Locked, found: Sequence[Any]) -> None:
+    key = Key(found[2], found[3], found[4])
+    if key in item.view.rows:
+        return
+    item.view.rows[key] = Row(
+        key,
+        NodeStatus(found[5]),
+        attempt=found[6],
+        losses=found[7],
+        started=found[8] is not None,
+        held=bool(found[9]),
+        verdict=found[10],
+        ok=found[11],
+        failed=found[12],
+        skipped=found[13],
+        result=found[20],
+        error=json.loads(found[21]) if found[21] else None,
+    )
+    at = lambda value: clock.read(value) if value is not None else None  # noqa: E731
+    item.times[key] = Times(
+        found[0],
+        fence=found[14],
+        ready_at=at(found[15]),
+        available_at=at(found[16]),
+        started_at=at(found[8]),
+        finished_at=at(found[17]),
+        alone=bool(found[18]),
+    )
+    if found[10]:
+        item.due.append(key)
+
+
+def _uuid(value: Any) -> uuid.UUID:
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+
+
+read_uuid = _uuid
+
+_EXECUTION_COLUMNS = (
+    "e.id, e.version_id, e.status, e.generation, e.seq, e.open_nodes, e.failures, e.blocked_nodes,"
+    " {error}, e.priority, e.queue, e.started_at, e.deadline_at, {cause}, {now}"
+)
+
+
+def lock(
+    connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID], graph_of: Any, *, skip: bool = False
+) -> dict[uuid.UUID, Locked]:
+    """Lock the executions' rows in key order; with `skip`, those that somebody else holds are left out.
+
+    A transaction waits for at most one lock, and only while it holds none: wait for one id, skip for more.
+    """
+    columns = _EXECUTION_COLUMNS.format(
+        error=sql.json_text(connection, "e.error"),
+        cause=sql.json_text(connection, "e.cause"),
+        now=clock.sql(connection),
+    )
+    condition, param = sql.one_of(connection, "e.id", [sql.key(connection, id) for id in ids], "uuid")
+    text = (
+        f"SELECT {columns} FROM orchestration_execution e WHERE {condition} ORDER BY e.id"
+        f" {sql.for_update(connection, skip=skip)}"
+    )
+    found = [_locked(row, graph_of) for row in _execute(connection, text, [param])]
+    return {item.id: item for item in found}
+
+
+def _locked(row: Sequence[Any], graph_of: Any) -> Locked:
+    at = lambda value: clock.read(value) if value is not None else None  # noqa: E731
+    view = View(
+        ExecutionStatus(row[2]),
+        row[3],
+        open=row[5],
+        failures=row[6],
+        blocked=row[7],
+        error=json.loads(row[8]) if row[8] else None,
+        expired=bool(row[13]) and json.loads(row[13]).get("verb") == "timeout",
+    )
+    return Locked(
+        _uuid(row[0]),
+        row[1],
+        graph_of(row[1]),
+        view,
+        row[4],
+        clock.read(row[14]),
+        row[9],
+        row[10],
+        timeout_at=at(row[12]),
+        started_at=at(row[11]),
+    )

@@ -1,0 +1,70 @@
+"""The little that differs between PostgreSQL and SQLite, so that each hot statement is one text.
+
+Sets of rows go in as one JSON parameter: `jsonb_to_recordset` on PostgreSQL, `json_each` on SQLite.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+_PG = {
+    "id": "bigint",
+    "int": "bigint",
+    "uuid": "uuid",
+    "text": "text",
+    "bool": "boolean",
+    "time": "timestamptz",
+}
+
+
+def is_postgres(connection: BaseDatabaseWrapper) -> bool:
+    return connection.vendor == "postgresql"
+
+
+def recordset(connection: BaseDatabaseWrapper, columns: dict[str, str]) -> str:
+    """Return a FROM item called `r` with one parameter: a JSON array of arrays' objects, keyed by column.
+
+    Column kinds: id int uuid text bool time json (JSON travels as text, so that numbers keep their digits).
+    """
+    if is_postgres(connection):
+        spec = ", ".join(f'"{name}" {_PG.get(kind, "text")}' for name, kind in columns.items())
+        return f"jsonb_to_recordset(%s::jsonb) AS r({spec})"
+    items = ", ".join(f"json_extract(value, '$.{name}') AS \"{name}\"" for name in columns)
+    return f"(SELECT {items} FROM json_each(%s)) AS r"
+
+
+def value(connection: BaseDatabaseWrapper, name: str, kind: str) -> str:
+    """Return the expression for a record set's column, cast where PostgreSQL asks for it."""
+    return f'r."{name}"::jsonb' if kind == "json" and is_postgres(connection) else f'r."{name}"'
+
+
+def records(rows: Iterable[dict[str, Any]]) -> str:
+    return json.dumps(list(rows), ensure_ascii=False, separators=(",", ":"))
+
+
+def key(connection: BaseDatabaseWrapper, id: uuid.UUID) -> str:
+    """Return a UUID as its column takes it."""
+    return str(id) if is_postgres(connection) else id.hex
+
+
+def one_of(connection: BaseDatabaseWrapper, column: str, values: Sequence[Any], cast: str) -> tuple[str, Any]:
+    """Return a condition "column is one of these" with one parameter, so that its text does not grow."""
+    if is_postgres(connection):
+        return f"{column} = ANY(%s::{cast}[])", list(values)
+    return f"{column} IN (SELECT value FROM json_each(%s))", json.dumps(list(values))
+
+
+def for_update(connection: BaseDatabaseWrapper, *, skip: bool = False, of: str = "") -> str:
+    """Return the locking clause; SQLite's writer holds the whole file already."""
+    if not is_postgres(connection):
+        return ""
+    return "FOR UPDATE" + (f" OF {of}" if of else "") + (" SKIP LOCKED" if skip else "")
+
+
+def json_text(connection: BaseDatabaseWrapper, column: str) -> str:
+    return f"{column}::text" if is_postgres(connection) else column

@@ -1,0 +1,20 @@
+"""Wake-ups carry no state: losing every one delays work until the next look, and loses nothing.
+
+NOTIFY takes a global lock at commit on PostgreSQL, so it is sent where idle workers may be needed, never for a hop.
+On SQLite a waiting worker sees the file change (PRAGMA data_version) and needs no word.
+"""
+
+from __future__ import annotations
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from . import sql
+from .locked import execute
+
+CHANNEL = "igon7_ready"
+
+
+def wake(connection: BaseDatabaseWrapper) -> None:
+    """Tell idle workers, at commit, that something may be claimed or is due earlier than they know."""
+    if sql.is_postgres(connection):
+        execute(connection, f"SELECT pg_notify('{CHANNEL}', '')", [])

@@ -1,0 +1,41 @@
+"""What the console's templates say with: `{% load console %}`."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django import template
+
+from orchestration.queries.nodes import display_status
+from orchestration.web import format, words
+
+register = template.Library()
+
+register.simple_tag(words.icon, name="icon")
+register.simple_tag(words.badge, name="status")
+register.simple_tag(format.age_element, name="age")
+register.simple_tag(format.clock_element, name="clock")
+register.simple_tag(format.running_element, name="running")
+register.filter("status_word", words.word)
+register.filter("duration", format.spell_duration)
+register.filter("as_json", format.json_element)
+register.filter("shown_status", display_status)
+
+
+@register.filter
+def short(id: uuid.UUID | str) -> str:
+    """Return the part of an id that people read; ids begin with their time, so less would not tell two apart."""
+    return str(id)[:13]
+
+
+@register.filter
+def has(mapping: Any, key: str) -> bool:
+    """Say whether a mapping or sequence holds the key."""
+    return key in (mapping or ())
+
+
+@register.filter
+def lookup(mapping: Any, key: Any) -> Any:
+    """Return the mapping's value for the key, or None."""
+    return mapping.get(key) if mapping else None

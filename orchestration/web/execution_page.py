@@ -1,0 +1,172 @@
+"""What the execution page shows, gathered part by part, each in a fixed number of queries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from django.http import Http404
+from django.utils import timezone
+
+from security.principals import Principal
+
+from .. import executor, queries
+from ..engine.graph import Graph
+from ..engine.states import EXECUTION_TERMINAL
+from ..models import Artifact, Execution, LogLine, NodeRun
+from ..queries.events import LEVELS
+from ..queries.stats import typical
+from ..store.versions import graph_of
+from .history import attempts, spans
+from .pictures import picture
+from .timeline import make_timeline
+
+VIEWS = ("graph", "timeline", "nodes")
+LINES = 400
+ARTIFACTS = 200
+VERBS = ("retry", "resume", "pause", "cancel", "terminate")
+# The order of the coloured parts of the header's bar.
+_COUNTED = ("succeeded", "recovered", "running", "retrying", "failed", "upstream_failed", "cancelled", "skipped")
+
+
+class ExecutionPage:
+    """One look at an execution; `query` is the URL's: node, view, and the log's filters."""
+
+    def __init__(self, execution: Execution, principal: Principal, query: Mapping[str, str]) -> None:
+        self.execution, self.principal, self.query = execution, principal, query
+
+    @cached_property
+    def graph(self) -> Graph:
+        return graph_of(self.execution.version_id)
+
+    @cached_property
+    def runs(self) -> list[NodeRun]:
+        return queries.node_runs(self.execution)
+
+    @cached_property
+    def views(self) -> list[dict[str, Any]]:
+        return queries.node_view(self.graph, self.runs, self.execution)
+
+    @cached_property
+    def ended(self) -> bool:
+        return self.execution.status in EXECUTION_TERMINAL
+
+    @cached_property
+    def selected(self) -> str:
+        """The node that the URL names; without one, the first that failed."""
+        asked = self.query.get("node")
+        node = asked if asked is not None else queries.culprit(self.execution, self.runs)
+        return node if node in self.graph.nodes else ""
+
+    def context(self) -> dict[str, Any]:
+        """Return the whole page's context."""
+        # The point that the live page goes on from is read first: what comes twice is known by its number.
+        found = {"seq": self.execution.seq, "line": self._last_line()}
+        return found | self._base() | self._header() | self._canvas() | self._log() | self._inspector()
+
+    def part_context(self, name: str) -> dict[str, Any]:
+        """Return the context of one part."""
+        makers = {"header": self._header, "canvas": self._canvas, "log": self._log, "lines": self._log}
+        return self._base() | makers.get(name, self._inspector)()
+
+    def _base(self) -> dict[str, Any]:
+        return {"execution": self.execution, "selected": self.selected, "ended": self.ended, "now": timezone.now()}
+
+    def _header(self) -> dict[str, Any]:
+        can = executor.can(self.principal, self.execution)
+        counts = Counter(view["status"] for view in self.views)
+        done = sum(counts[status] for status in _COUNTED if status not in ("running", "retrying"))
+        return {
+            "why": queries.why(self.execution, self.runs),
+            "culprit": queries.culprit(self.execution, self.runs),
+            "verbs": [verb for verb in VERBS if verb in can and can[verb] is None],
+            "ask": self.query.get("do", ""),
+            "total": len(self.views),
+            "done": done,
+            "parts": _parts(counts, len(self.views)),
+            "typical": None if self.ended else typical(self.execution.workflow),
+        }
+
+    def _canvas(self) -> dict[str, Any]:
+        asked = self.query.get("view", "")
+        view = asked if asked in VIEWS else VIEWS[0]
+        found: dict[str, Any] = {"view": view, "view_names": VIEWS, "nodes": self.views}
+        if view == "graph":
+            statuses = {each["node"]: each["status"] for each in self.views}
+            found["picture"] = picture(self.execution.version_id, statuses, self.selected)
+        elif view == "timeline":
+            found["timeline"] = self._timeline()
+        return found
+
+    def _timeline(self) -> Any:
+        start = self.execution.started_at or self.execution.created_at
+        end = self.execution.finished_at or timezone.now()
+        return make_timeline(self.graph, self.views, queries.node_events(self.execution.pk), start, end)
+
+    def _log(self) -> dict[str, Any]:
+        level = self.query.get("level", "")
+        level = level if level in LEVELS else ""
+        everything = self.query.get("log") == "all" or not self.selected
+        text, before = self.query.get("q", "").replace("\0", ""), self.query.get("before", "")
+        lines = queries.last_log_lines(
+            self.execution.pk,
+            int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None,
+            None if everything else self.selected,
+            text or None,
+            LINES + 1,
+            level=LEVELS.get(level, 0),
+        )
+        return {
+            "lines": lines[-LINES:],
+            "earlier": lines[-LINES]["id"] if len(lines) > LINES else None,
+            "levels": LEVELS,
+            "level": level,
+            "q": text,
+            "log_node": "" if everything else self.selected,
+        }
+
+    def _inspector(self) -> dict[str, Any]:
+        if self.selected:
+            return node_context(self.execution, self.selected, self.query.get("index"))
+        artifacts = Artifact.objects.filter(execution=self.execution).order_by("-created_at", "-id")[:ARTIFACTS]
+        return {"artifacts": artifacts}
+
+    def _last_line(self) -> int:
+        lines = LogLine.objects.filter(execution=self.execution).order_by("-id")
+        return lines.values_list("id", flat=True).first() or 0
+
+
+def node_context(execution: Execution, node: str, index: str | None) -> dict[str, Any]:
+    """Return the inspector's context for a node. Raises Http404 for one that the graph has not."""
+    graph = graph_of(execution.version_id)
+    if node not in graph.nodes:
+        raise Http404
+    item = int(index) if index and index.isascii() and index.isdigit() and len(index) < 10 else -1
+    run = queries.node_run(execution, node, item)
+    events = queries.node_events(execution.pk, node, item)
+    history = spans(events)
+    spec = graph.nodes[node]
+    view = queries.node_view(graph, [run] if run else [], execution)
+    return {
+        "node": node,
+        "spec": spec,
+        "run": run,
+        "view": next(each for each in view if each["node"] == node),
+        "attempts": attempts(history.get((node, None if item < 0 else item), ())),
+        "events": events[-200:],
+        "children": graph.children[node],
+        "artifacts": Artifact.objects.filter(execution=execution, node=node).order_by("created_at", "id")[:ARTIFACTS],
+    }
+
+
+def _parts(counts: Counter[str], total: int) -> list[dict[str, Any]]:
+    """Return the coloured parts of the bar: status, from where, how wide, in percent."""
+    found, x = [], 0.0
+    for status in _COUNTED:
+        if counts[status]:
+            width = 100 * counts[status] / total
+            found.append({"status": status, "x": round(x, 3), "width": round(width, 3), "count": counts[status]})
+            x += width
+    return found

@@ -1,0 +1,179 @@
+"""A layout as SVG: classes and data attributes only, no styles, so that a strict CSP lets it be.
+
+What a live page does on a change of status: set `data-status` on the node (and on the edges whose
+`data-to` names it), the icon's `href`, the word, and the label.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from itertools import pairwise
+from urllib.parse import quote
+
+from django.utils.safestring import SafeString, mark_safe
+
+from .cards import CARD_HEIGHT, LABEL_SIZE, LABEL_START, WORD_ROOM
+from .model import Layout, PlacedBlock, PlacedEdge, PlacedNode, Point
+from .text import shorten
+
+PENDING = "pending"
+_LOUDEST_FIRST = (
+    "failed",
+    "upstream_failed",
+    "attention",
+    "blocked",
+    "running",
+    "retrying",
+    "waiting",
+    "ready",
+)
+_ENDED = ("succeeded", "recovered", "cancelled", "skipped")
+_COUNTED = ("succeeded", "recovered", "failed", "upstream_failed", "cancelled", "skipped")
+_INSET = 10
+_LEAST_PART = 3.0
+_ARROW = (
+    '<defs><marker id="graph-arrow" class="garrow" viewBox="0 0 6 8" refX="6" refY="4" markerWidth="6"'
+    ' markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">'
+    '<path d="M0.5 1 L5 4 L0.5 7"/></marker></defs>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is true of the nodes now, and how the page says it.
+
+    `statuses` by node id (none = pending); `words` translate statuses; `icons` is what stands before a
+    status in an icon's address ("/static/icons.svg#status-"); `selected` is a node id.
+    """
+
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+    icons: str = "#status-"
+    selected: str = ""
+    summary: str = ""
+
+    def status(self, node: str, members: Sequence[str] = ()) -> str:
+        """Return a node's status, or for a group the one to look at first."""
+        return overall([self.statuses.get(each, PENDING) for each in members or (node,)])
+
+    def word(self, status: str) -> str:
+        """Return the word for a status."""
+        return self.words.get(status) or status.replace("_", " ")
+
+
+def overall(statuses: Sequence[str]) -> str:
+    """Sum several statuses up in one: the loudest; the way they ended when all have."""
+    present = set(statuses)
+    if len(present) == 1:
+        return present.pop()
+    loud = next((status for status in _LOUDEST_FIRST if status in present), None)
+    if loud or not present <= set(_ENDED):
+        return loud or PENDING
+    return next(status for status in _ENDED if status in present)
+
+
+def render_svg(layout: Layout, picture: Picture | None = None) -> SafeString:
+    """Return the `<svg>` element; every id and label in it is escaped."""
+    shown = picture or Picture()
+    members = {box.id: box.members for box in layout.boxes}
+    parts = [
+        f'<svg class="graph" role="group" aria-label="{escape(shown.summary)}"',
+        f' viewBox="0 0 {layout.width} {layout.height}" width="{layout.width}" height="{layout.height}">',
+        _ARROW,
+        *(_edge(index, edge, shown, members) for index, edge in enumerate(layout.edges)),
+        *(_block(block, shown) for block in layout.blocks),
+        *(_node(index, node, shown) for index, node in enumerate(layout.nodes)),
+        "</svg>",
+    ]
+    return mark_safe("".join(parts))  # each part escapes what it is given
+
+
+def path(points: Sequence[Point]) -> str:
+    """Draw level stretches straight and the rest as curves that leave and arrive level."""
+    commands = [f"M{points[0][0]} {points[0][1]}"]
+    for (x, y), (right, down) in pairwise(points):
+        middle = (x + right) / 2
+        commands.append(f"H{right}" if y == down else f"C{middle:g} {y} {middle:g} {down} {right} {down}")
+    return "".join(commands)
+
+
+def _edge(index: int, edge: PlacedEdge, shown: Picture, members: Mapping[str, Sequence[str]]) -> str:
+    status = shown.status(edge.child, members[edge.child])
+    return (
+        f'<path class="gedge" id="edge-{index}" data-from="{escape(edge.parent)}"'
+        f' data-to="{escape(edge.child)}" data-status="{escape(status)}" d="{path(edge.points)}"'
+        ' marker-end="url(#graph-arrow)"/>'
+    )
+
+
+def _block(block: PlacedBlock, shown: Picture) -> str:
+    status = shown.status(block.id, block.members)
+    counts = Counter(shown.status(member) for member in block.members)
+    title = shorten(block.text, block.width - 120, LABEL_SIZE)
+    return (
+        f'<g class="gblock" data-group="{escape(block.id)}" data-status="{escape(status)}"'
+        f' transform="translate({block.x} {block.y})">'
+        f'<rect class="gframe" width="{block.width}" height="{block.height}" rx="6"/>'
+        f'<text class="gtitle" x="12" y="15">{escape(title)}</text>'
+        f'<text class="gcount" x="{block.width - 12}" y="15">{_done(counts)}</text></g>'
+    )
+
+
+def _node(index: int, node: PlacedNode, shown: Picture) -> str:
+    status = shown.status(node.id, node.members)
+    return "".join([*_opening(index, node, status, shown), *_card(node, status, shown), "</a>"])
+
+
+def _opening(index: int, node: PlacedNode, status: str, shown: Picture) -> Iterator[str]:
+    kind = "ggroup" if node.members else "gcell" if node.block else ""
+    target = f"?{'group' if node.members else 'node'}={quote(node.id, safe='')}"
+    label = escape(f"{node.text}: {shown.word(status)}{_told(node, shown)}")
+    yield f'<a class="{f"gnode {kind}".strip()}" id="node-{index}" data-node="{escape(node.id)}"'
+    yield f' data-label="{escape(node.text)}" data-status="{escape(status)}"'
+    yield f' data-group="{escape(node.block)}"' if node.block else ""
+    yield ' aria-current="true"' if node.id == shown.selected else ""
+    yield f' href="{escape(target)}" tabindex="0" aria-label="{label}"'
+    yield f' transform="translate({node.x} {node.y})"><title>{label}</title>'
+
+
+def _card(node: PlacedNode, status: str, shown: Picture) -> Iterator[str]:
+    middle = CARD_HEIGHT // 2
+    room = node.width - LABEL_START - (_INSET if node.block else WORD_ROOM)
+    if node.members:
+        yield f'<rect class="gstack" x="4" y="4" width="{node.width - 4}" height="{node.height}" rx="6"/>'
+    yield f'<rect class="gcard" width="{node.width}" height="{node.height}" rx="6"/>'
+    yield f'<rect class="gstripe" x="4" y="8" width="3" height="{CARD_HEIGHT - 16}" rx="1.5"/>'
+    # The icon is drawn round its own origin, so that it can turn.
+    yield f'<g transform="translate(20 {middle})"><use class="gicon" href="{escape(shown.icons + status)}"'
+    yield ' x="-7" y="-7" width="14" height="14"/></g>'
+    label = escape(shorten(node.text, room, LABEL_SIZE))
+    yield f'<text class="glabel" x="{LABEL_START}" y="{middle}">{label}</text>'
+    if node.members:
+        yield from _counts(node, shown)
+    elif not node.block:
+        word = escape(shown.word(status))
+        yield f'<text class="gword" x="{node.width - _INSET}" y="{middle}">{word}</text>'
+
+
+def _counts(node: PlacedNode, shown: Picture) -> Iterator[str]:
+    """Show how many members have ended, and a bar of how they did."""
+    counts = Counter(shown.status(member) for member in node.members)
+    yield f'<text class="gcount" x="{node.width - _INSET}" y="{CARD_HEIGHT // 2}">{_done(counts)}</text>'
+    left, room = float(LABEL_START), node.width - LABEL_START - _INSET
+    for status in (*_COUNTED, "running"):
+        if counts[status]:
+            width = max(_LEAST_PART, room * counts[status] / len(node.members))  # one failure shows
+            yield f'<rect class="gpart" data-status="{status}" x="{left:g}" y="27" width="{width:.4g}"'
+            yield ' height="2"/>'
+            left += width
+
+
+def _told(node: PlacedNode, shown: Picture) -> str:
+    return f", {_done(Counter(shown.status(member) for member in node.members))}" if node.members else ""
+
+
+def _done(counts: Counter[str]) -> str:
+    return f"{sum(counts[status] for status in _COUNTED)} / {counts.total()}"

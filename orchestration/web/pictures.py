@@ -1,0 +1,38 @@
+"""The graph of a version as SVG: laid out once, coloured each time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from django.templatetags.static import static
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from ..engine.graph import Graph
+from ..store.versions import graph_of
+from .graph import Layout, Node, Picture, collapse, lay_out, render_svg
+from .words import SPRITE, WORDS
+
+
+@lru_cache(maxsize=128)
+def layout_of(version_id: int) -> Layout:
+    """Return the layout of a version, which never changes."""
+    return _lay_out(graph_of(version_id))
+
+
+def picture(version_id: int, statuses: Mapping[str, str], selected: str = "") -> SafeString:
+    """Return the `<svg>` of a version's graph with these statuses."""
+    layout = layout_of(version_id)
+    summary = _("Graph with %(count)d nodes; the tab “Nodes” lists them.") % {
+        "count": len(graph_of(version_id).nodes)
+    }
+    words = {status: str(word) for status, word in WORDS.items()}
+    return render_svg(layout, Picture(statuses, words, f"{static(SPRITE)}#status-", selected, summary))
+
+
+def _lay_out(graph: Graph) -> Layout:
+    nodes = [Node(node.id, kind=node.body) for node in graph.nodes.values()]
+    edges = [(parent, node.id) for node in graph.nodes.values() for parent in node.depends_on]
+    shown = collapse(nodes, edges)
+    return lay_out(shown.nodes, shown.edges, shown.groups)

@@ -1,0 +1,99 @@
+"""The workflows, one workflow, and starting it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from security.actions import CONSOLE_OPEN, WORKFLOW_RUN, WORKFLOW_VIEW
+from security.policies import allowed
+from security.principals import Principal
+from security.web.guard import requires
+
+from ... import executor, queries, registry
+from ...engine.errors import Igon7Error, InvalidInput
+from ...models import Workflow
+from ...queries.stats import recent, summarise
+from .. import bars
+from ..access import load_workflow
+from ..pictures import picture
+from ..schema_form import StartForm
+
+LAST = 50
+LAST_IN_LIST = 20
+LISTED = 200
+VERSIONS = 20
+
+
+@require_GET
+@requires(CONSOLE_OPEN)
+def workflows(request: HttpRequest) -> HttpResponse:
+    """List the workflows, each with its last executions."""
+    principal = Principal.for_request(request)
+    found = list(queries.workflows(principal).defer("current__definition")[:LISTED])
+    last = recent(principal, found, LAST_IN_LIST)
+    rows = [_listed(workflow, last[workflow.pk]) for workflow in found]
+    return render(request, "orchestration/workflows.html", {"rows": rows, "broken": registry.broken()})
+
+
+def _listed(workflow: Workflow, last: list[Any]) -> dict[str, Any]:
+    summary = summarise(last)
+    drawn = bars.of_executions(last, summary.longest)
+    return {"workflow": workflow, "last": last[0] if last else None, "summary": summary, "bars": drawn}
+
+
+@require_GET
+@requires(WORKFLOW_VIEW, load_workflow)
+def workflow(request: HttpRequest, workflow: Workflow) -> HttpResponse:
+    """Show a workflow."""
+    whole = request.GET.get("as") == "json"
+    return _show(request, workflow, StartForm(_schema(workflow), whole=whole), whole)
+
+
+@require_POST
+@requires(WORKFLOW_RUN, load_workflow)
+def start(request: HttpRequest, workflow: Workflow) -> HttpResponse:
+    """Start the workflow with what the form says, or show the form again with what is wrong."""
+    whole = request.POST.get("as") == "json"
+    form = StartForm(_schema(workflow), request.POST, whole=whole)
+    if not form.is_valid():
+        return _show(request, workflow, form, whole, status=400)
+    told = {"priority": form.cleaned_data["priority"], "tags": form.cleaned_data["tags"]}
+    try:
+        id = executor.start(workflow.name, form.input(), principal=Principal.for_request(request), **told)
+    except InvalidInput as error:
+        form.refuse(getattr(error, "errors", None) or [{"path": "", "message": str(error)}])
+        return _show(request, workflow, form, whole, status=error.status)
+    except Igon7Error as error:
+        form.add_error(None, str(error))
+        return _show(request, workflow, form, whole, status=error.status)
+    return redirect("execution", id)
+
+
+def _schema(workflow: Workflow) -> Any:
+    return workflow.current.definition.get("input_schema") if workflow.current else None
+
+
+def _show(
+    request: HttpRequest, workflow: Workflow, form: StartForm, whole: bool, status: int = 200
+) -> HttpResponse:
+    principal = Principal.for_request(request)
+    last = recent(principal, [workflow], LAST)[workflow.pk]
+    summary = summarise(last)
+    context = {
+        "workflow": workflow,
+        "form": form,
+        "whole": whole,
+        "may_run": allowed(principal, WORKFLOW_RUN, workflow),
+        "known": registry.get(workflow.name) is not None,
+        "last": last[:8],
+        "summary": summary,
+        "bars": bars.of_executions(last, summary.longest),
+        "slots": LAST,
+        "versions": queries.versions(workflow)[:VERSIONS],
+        "picture": picture(workflow.current_id, {}) if workflow.current_id else "",
+    }
+    return render(request, "orchestration/workflow.html", context, status=status)

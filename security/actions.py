@@ -1,0 +1,54 @@
+"""Every action that `security` can be asked about, each declared once with what it means."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from security.errors import UnknownAction
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One declared action; `description` continues the sentence “alice may not …”."""
+
+    name: str
+    description: str | Promise
+    open_to_all: bool = False  # any active person, without a grant
+
+
+_declared: dict[str, Action] = {}
+
+
+def declare(name: str, description: str | Promise, *, open_to_all: bool = False) -> str:
+    """Declare an action and return its name. Raises ValueError when the name is taken."""
+    if name in _declared:
+        raise ValueError(f'The action "{name}" is declared twice; choose another name.')
+    _declared[name] = Action(name, description, open_to_all)
+    return name
+
+
+def declared(name: str) -> Action:
+    """Return the declared action. Raises UnknownAction."""
+    try:
+        return _declared[name]
+    except KeyError:
+        known = ", ".join(sorted(_declared))
+        raise UnknownAction(f'No action "{name}" is declared; the declared ones are {known}.') from None
+
+
+def all_actions() -> tuple[Action, ...]:
+    """Return every declared action, by name."""
+    return tuple(_declared[name] for name in sorted(_declared))
+
+
+# Opening the console or the API shows nothing by itself: each list in it is cut down by `visible_to`.
+CONSOLE_OPEN = declare("console.open", _("open the console"), open_to_all=True)
+
+WORKFLOW_VIEW = declare("workflow.view", _("view workflows"))
+WORKFLOW_RUN = declare("workflow.run", _("run workflows"))
+EXECUTION_VIEW = declare("execution.view", _("view executions"))
+EXECUTION_CONTROL = declare("execution.control", _("control executions"))
+ARTIFACT_DOWNLOAD = declare("artifact.download", _("download artifacts"))
+WORKER_VIEW = declare("worker.view", _("view worker nodes"))
+AUDIT_VIEW = declare("audit.view", _("view the audit"))

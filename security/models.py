@@ -1,0 +1,73 @@
+"""The audit: who did what, to what, from where, with which result."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from security.fields import Xid8Field
+
+
+class AuditRecord(models.Model):
+    """One act. Append-only: triggers refuse every UPDATE and DELETE, so later facts are other tables."""
+
+    class Outcome(models.TextChoices):
+        ALLOWED = "allowed", _("allowed")
+        DENIED = "denied", _("denied")
+        FAILED = "failed", _("failed")
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(_("at"), db_default=Now(), editable=False)
+    action = models.CharField(_("action"), max_length=100)
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
+
+    principal_kind = models.CharField(_("principal kind"), max_length=10)
+    principal_id = models.CharField(_("principal id"), max_length=200)
+    principal_name = models.CharField(_("principal"), max_length=200)
+    # No constraint and no action on delete: a deleted person's acts stay, unchanged, under their number.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.DO_NOTHING,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="+",
+        verbose_name=_("user"),
+    )
+    mfa_device = models.CharField(_("MFA device"), max_length=200, blank=True)
+    mfa_at = models.DateTimeField(_("MFA at"), null=True, blank=True)
+    address = models.GenericIPAddressField(_("address"), null=True, blank=True)
+    user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
+    request_id = models.CharField(_("request id"), max_length=36, blank=True)
+
+    resource_type = models.CharField(_("resource type"), max_length=100, blank=True)
+    resource_id = models.CharField(_("resource id"), max_length=200, blank=True)
+    resource_name = models.CharField(_("resource"), max_length=200, blank=True)
+    details = models.JSONField(_("details"), default=dict, blank=True, encoder=DjangoJSONEncoder)
+
+    txid = Xid8Field()
+
+    class Meta:
+        verbose_name = _("audit record")
+        verbose_name_plural = _("audit")
+        default_permissions = ("view",)
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(outcome__in=["allowed", "denied", "failed"]),
+                name="security_auditrecord_outcome",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["at"], name="security_audit_at"),
+            # The cursor of whoever reads the audit in the order of its commits.
+            models.Index(fields=["txid", "id"], name="security_audit_cursor"),
+            # "What happened to this execution?", newest first.
+            models.Index(fields=["resource_type", "resource_id", "id"], name="security_audit_resource"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.principal_name} {self.action} {self.resource_name}".strip()
