@@ -185,7 +185,9 @@ class NodeRun(models.Model):
         indexes = [
             # claim: the most urgent first; only what may be claimed.
             models.Index(
-                fields=["queue", "lane", "priority", "available_at", "id"], name="node_claimable", condition=Q(status=NodeStatus.READY, held=False),
+                fields=["queue", "lane", "priority", "available_at", "id"],
+                name="node_claimable",
+                condition=Q(status=NodeStatus.READY, held=False),
             ),
             # sweep: expired leases; verdicts a dead worker left unsettled; blocked nodes whose code is back.
             models.Index(fields=["lease_until"], name="node_leased", condition=Q(status=NodeStatus.RUNNING)),

@@ -23,7 +23,9 @@ FRESH = timedelta(seconds=15)
 
 def executions(principal: Principal, filters: ExecutionFilter | None = None) -> QuerySet[Execution]:
     """Return the executions that the principal may view, newest first."""
-    seen = visible_to(principal, Execution.objects.select_related("workflow", "version", "started_by"))
+    # A definition may be megabytes; `graph_of` reads it once in a process.
+    rows = Execution.objects.select_related("workflow", "version", "started_by").defer("version__definition")
+    seen = visible_to(principal, rows)
     return (filters.apply(seen) if filters else seen).order_by("-id")
 
 

@@ -38,7 +38,7 @@ GRACE = 5.0  # seconds after its timeout that a body has before its process is k
 
 
 class Interrupted(BaseException):
-    """Raised in a body that must stop now: its claim is gone. A BaseException, so that `except Exception` lets it by."""
+    """Raised in a body that must stop now; a BaseException, so that `except Exception` lets it by."""
 
 
 class _Flag:

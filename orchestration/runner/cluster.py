@@ -12,7 +12,6 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.context import BaseContext
 from typing import Any
 
 from django.conf import settings
@@ -143,6 +142,6 @@ class Cluster(django_q.Cluster):
                 self.stop_event.set()
 
 
-def _context() -> BaseContext:
+def _context() -> Any:
     # Fork: workers share what the parent has imported, and the pipes.
     return django_q.get_mp_context()

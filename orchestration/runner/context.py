@@ -179,6 +179,6 @@ def _report(held: Held, fraction: float, text: str) -> None:
 
 def _logger(held: Held) -> logging.Logger:
     # Not from getLogger: those live for ever, and there is one of these for each attempt.
-    logger = logging.Logger(f"igon7.node.{held.claim.key.node}", logging.DEBUG)
+    logger = logging.Logger(f"igon7.node.{held.claim.key.node}", logging.DEBUG)  # noqa: LOG001
     logger.addHandler(BodyLog(held))
     return logger

@@ -1,4 +1,4 @@
-"""`drain`: the one task that django-q2 carries. The worker keeps it until stop: it claims, runs, settles and waits."""
+"""`drain`: the one task that django-q2 carries. A worker keeps it until stop: claims, runs, settles and waits."""
 
 from __future__ import annotations
 

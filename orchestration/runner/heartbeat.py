@@ -30,7 +30,7 @@ _flushing = threading.Lock()
 
 
 def flush(held: Held) -> None:
-    """Write the lines and the progress that have gathered; called by the heartbeat, and by the lane before a settle."""
+    """Write the lines and the progress that have gathered (the heartbeat does, and the lane before a settle)."""
     if not held.lines and held.progress is None:
         return
     with _flushing:

@@ -1,4 +1,4 @@
-"""The keeper: a thread in the cluster's parent process that sweeps, runs periodic jobs and keeps the node's row alive."""
+"""The keeper: a thread in the cluster's parent that sweeps, runs periodic jobs and keeps the node's row alive."""
 
 from __future__ import annotations
 

@@ -183,6 +183,10 @@ def _name(claim: Claim) -> str:
     return f'node "{claim.key.node}" of execution {claim.execution_id} (attempt {claim.attempt})'
 
 
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    loop.call_soon_threadsafe(function)
+
+
 class SyncLane(Lane):
     """Runs sync bodies, one after the other, in the process's main thread."""
 
@@ -248,7 +252,7 @@ class SyncLane(Lane):
 
     def hand_back_pending(self) -> list[Held]:
         """Hand back what waits behind the present body; called by the heartbeat as well."""
-        back = []
+        back: list[Held] = []
         while True:
             try:
                 held = self.pending.pop()
@@ -300,7 +304,7 @@ class AsyncLane(Lane):
     def _spawn(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
         task = self._event_loop.create_task(self._run(held, spec, body, ctx))
         self.active[held.claim.run_id] = task
-        held.interrupt = lambda: self._event_loop.call_soon_threadsafe(task.cancel)
+        held.interrupt = lambda: _call(self._event_loop, task.cancel)
 
     async def _run(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
         held.begun_at = began = time.monotonic()

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection
 
 from orchestration.store import sql
-from orchestration.store.locked import execute
+from orchestration.store.sql import execute
 
 BOUND = 16 * 1024 * 1024
 

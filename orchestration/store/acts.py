@@ -16,10 +16,11 @@ from orchestration.engine.states import NODE_LIVE, NodeStatus
 from orchestration.engine.view import Command, Key
 
 from . import sql
-from .locked import Locked, load_rows, lock, write
+from .locked import Locked, load_rows, lock
 from .settle import close, settle_waves
 from .versions import graph_of
 from .wakeups import wake
+from .write import write
 
 About = dict[str, Any]
 _LIVE = "n.status IN (" + ", ".join(f"'{status.value}'" for status in sorted(NODE_LIVE)) + ")"

@@ -13,7 +13,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from orchestration.engine.view import Key
 
 from . import clock, sql
-from .locked import Claimer, execute, read_uuid
+from .locked import Claimer, read_uuid
+from .sql import execute
 
 
 @dataclass(frozen=True, slots=True)

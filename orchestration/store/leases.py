@@ -1,4 +1,4 @@
-"""What a heartbeat keeps: leases, begun marks, progress and log lines; and what the sweep finds when one has stopped.
+"""What a heartbeat keeps (leases, begun marks, progress, log lines), and what the sweep finds when one stopped.
 
 Lease renewals, progress and log lines are not state: they check the fence on the node run's row and take no
 execution lock.
@@ -22,9 +22,11 @@ from orchestration.engine.view import Emit, Key, Start
 
 from . import clock, sql
 from .claim import Claim
-from .locked import execute, load_rows, lock, read_uuid, write
+from .locked import load_rows, lock, read_uuid
 from .settle import Settled
+from .sql import execute
 from .versions import graph_of
+from .write import write
 
 _HELD = {"id": "id", "fence": "int"}
 
@@ -42,14 +44,11 @@ class Line:
 def renew(claims: Sequence[Claim], lease: float, using: str = DEFAULT_DB_ALIAS) -> set[int]:
     """Extend the leases by `lease` seconds from now; return the run ids that are still ours."""
     connection = connections[using]
+    own = "n.id" if sql.is_postgres(connection) else "id"
     text = (
         f"UPDATE orchestration_noderun AS n SET lease_until = {clock.sql(connection, lease)}"
         f" FROM {sql.recordset(connection, _HELD)}"
-        " WHERE n.id = r.id AND n.fence = r.fence AND n.status = 'running' RETURNING id"
-        if not sql.is_postgres(connection)
-        else f"UPDATE orchestration_noderun AS n SET lease_until = {clock.sql(connection, lease)}"
-        f" FROM {sql.recordset(connection, _HELD)}"
-        " WHERE n.id = r.id AND n.fence = r.fence AND n.status = 'running' RETURNING n.id"
+        f" WHERE n.id = r.id AND n.fence = r.fence AND n.status = 'running' RETURNING {own}"
     )
     return {row[0] for row in execute(connection, text, [_held(claims)])}
 
@@ -70,7 +69,7 @@ def _held(claims: Sequence[Claim]) -> str:
 
 
 def begun(claim: Claim, ago: float, worker: str, using: str = DEFAULT_DB_ALIAS) -> bool:
-    """Write `node.started` for a body that began `ago` seconds ago and still runs; False when it is ours no longer."""
+    """Write `node.started` for a body that began `ago` seconds ago; False when the claim is ours no longer."""
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
         for item in lock(connection, [claim.execution_id], graph_of).values():

@@ -1,8 +1,7 @@
-"""Executions under their lock: load what an outcome touches, decide, write what changed.
+"""Executions under their lock: load what an outcome touches, decide, and note what has to be written.
 
-This is the only way execution state is written. `Locked` holds one execution whose row lock the open transaction
-has; `write` persists any number of them in a constant number of statements: one UPDATE and one INSERT of node runs,
-one INSERT of events, one UPDATE of executions.
+This is the only way execution state is changed: `Locked` is one execution whose row lock the open transaction has,
+and `write.py` persists what its commands did.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from orchestration.engine.states import ExecutionStatus, NodeStatus
 from orchestration.engine.view import Command, Emit, Key, Release, Requeue, Row, Start, Supersede, View, apply
 
 from . import clock, sql
+from .sql import execute
 
 
 @dataclass(slots=True)
@@ -125,255 +125,6 @@ def elapsed(item: Locked) -> float | None:
     return round((item.now - item.started_at).total_seconds() * 1000, 1)
 
 
-# --- writing ---------------------------------------------------------------------------------------
-
-_STATE = {
-    "status": "text",
-    "verdict": "text",
-    "held": "bool",
-    "available_at": "time",
-    "attempt": "int",
-    "losses": "int",
-    "ok": "int",
-    "failed": "int",
-    "skipped": "int",
-    "lease_until": "time",
-    "worker": "uuid",
-    "pid": "int",
-    "alone": "bool",
-    "fence": "int",
-    "ready_at": "time",
-    "started_at": "time",
-    "finished_at": "time",
-    "result": "json",
-    "error": "json",
-}
-_UPDATE = {"id": "id", "superseded": "bool", **_STATE}
-# What a settle says nothing of stays as it is.
-_KEEP = ("available_at", "worker", "pid", "ready_at", "lease_until")
-_INSERT = {
-    "execution_id": "uuid",
-    "generation": "int",
-    "node": "text",
-    "index": "int",
-    "for_node": "text",
-    "queue": "text",
-    "lane": "text",
-    "priority": "int",
-    **_STATE,
-}
-
-
-def write(connection: BaseDatabaseWrapper, items: Sequence[Locked], claimer: Claimer | None = None) -> None:
-    """Persist everything that changed; rows marked as claimed go to the claimer, running."""
-    old: list[dict[str, Any]] = []
-    new: list[dict[str, Any]] = []
-    for item in items:
-        for key in sorted(item.touched):
-            row, times = item.view.rows[key], item.times[key]
-            data = _state(connection, item, row, times, claimer)
-            if times.id is None:
-                spec = item.graph.nodes[key.node]
-                new.append(_birth(connection, item, key, spec) | data)
-            else:
-                old.append({"id": times.id, "superseded": False} | data)
-        for row, times in item.superseded:
-            data = _state(connection, item, row, times, None)
-            old.append({"id": times.id, "superseded": True} | data)
-    if old:
-        _update_rows(connection, old)
-    if new:
-        ids = _insert_rows(connection, new)
-        for item in items:
-            for key, times in item.times.items():
-                times.id = times.id or ids.get((item.id, key))
-    insert_events(connection, items)
-    _update_executions(connection, items)
-
-
-def _state(
-    connection: BaseDatabaseWrapper, item: Locked, row: Row, times: Times, claimer: Claimer | None
-) -> dict[str, Any]:
-    at = lambda moment: clock.write(connection, moment)  # noqa: E731
-    data: dict[str, Any] = {
-        "status": row.status.value,
-        "verdict": row.verdict,
-        "held": row.held,
-        "available_at": at(times.available_at or (item.now if times.id is None else None)),
-        "attempt": row.attempt,
-        "losses": row.losses,
-        "ok": row.ok,
-        "failed": row.failed,
-        "skipped": row.skipped,
-        "alone": times.alone,
-        "fence": times.fence,
-        "ready_at": at(times.ready_at),
-        "started_at": at(times.started_at),
-        "finished_at": at(times.finished_at),
-        "result": row.result,
-        "error": json.dumps(row.error) if row.error is not None else None,
-        "worker": None,
-        "pid": None,
-        "lease_until": None,
-    }
-    if times.claimed and claimer is not None:
-        lease = item.now + dt.timedelta(seconds=claimer.lease)
-        data |= {"worker": sql.key(connection, claimer.worker), "pid": claimer.pid, "lease_until": at(lease)}
-    return data
-
-
-def insert_births(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
-    """Insert the rows of executions that are inserted in this transaction themselves."""
-    rows = [
-        _birth(connection, item, key, item.graph.nodes[key.node])
-        | _state(connection, item, item.view.rows[key], item.times[key], None)
-        for item in items
-        for key in sorted(item.touched)
-    ]
-    _insert_rows(connection, rows)
-
-
-def _birth(connection: BaseDatabaseWrapper, item: Locked, key: Key, spec: Any) -> dict[str, Any]:
-    return {
-        "execution_id": sql.key(connection, item.id),
-        "generation": item.view.generation,
-        "node": key.node,
-        "index": key.index,
-        "for_node": key.for_node,
-        "queue": item.queue or spec.queue,
-        "lane": spec.lane,
-        "priority": spec.priority or item.priority,
-    }
-
-
-def _update_rows(connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]) -> None:
-    sets = []
-    for name, kind in _UPDATE.items():
-        new = sql.value(connection, name, kind)
-        if name == "lease_until":
-            # Whoever still runs keeps the lease the heartbeat gave; whoever does not has none.
-            new = f"CASE WHEN r.status = 'running' THEN COALESCE({new}, n.lease_until) END"
-        elif name in _KEEP:
-            new = f'COALESCE({new}, n."{name}")'
-        if name != "id":
-            sets.append(f'"{name}" = {new}')
-    text = (
-        f"UPDATE orchestration_noderun AS n SET {', '.join(sets)}"
-        f" FROM {sql.recordset(connection, _UPDATE)} WHERE n.id = r.id"
-    )
-    _execute(connection, text, [sql.records(rows)])
-
-
-def _insert_rows(
-    connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]
-) -> dict[tuple[uuid.UUID, Key], int]:
-    names = ", ".join(f'"{name}"' for name in _INSERT)
-    values = ", ".join(sql.value(connection, name, kind) for name, kind in _INSERT.items())
-    # WHERE true: else SQLite's parser takes ON CONFLICT/RETURNING's tail for a join of the SELECT.
-    text = (
-        f"INSERT INTO orchestration_noderun ({names}, superseded, labels)"
-        f" SELECT {values}, {_false(connection)}, '{{}}' FROM {sql.recordset(connection, _INSERT)} WHERE true"
-        f' RETURNING id, execution_id, node, "index", for_node'
-    )
-    found = _execute(connection, text, [sql.records(rows)])
-    return {(_uuid(row[1]), Key(row[2], row[3], row[4])): row[0] for row in found}
-
-
-def _false(connection: BaseDatabaseWrapper) -> str:
-    return "false" if sql.is_postgres(connection) else "0"
-
-
-_EVENT = {
-    "execution_id": "uuid",
-    "seq": "int",
-    "type": "text",
-    "at": "time",
-    "node": "text",
-    "index": "int",
-    "attempt": "int",
-    "data": "json",
-}
-
-
-def insert_events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
-    rows = [
-        event
-        | {
-            "execution_id": sql.key(connection, item.id),
-            "at": clock.write(connection, event["at"]),
-            "data": json.dumps(event["data"], ensure_ascii=False),
-        }
-        for item in items
-        for event in item.events
-    ]
-    if not rows:
-        return
-    names = ", ".join(f'"{name}"' for name in _EVENT)
-    values = ", ".join(sql.value(connection, name, kind) for name, kind in _EVENT.items())
-    text = (
-        f"INSERT INTO orchestration_executionevent ({names})"
-        f" SELECT {values} FROM {sql.recordset(connection, _EVENT)}"
-    )
-    _execute(connection, text, [sql.records(rows)])
-
-
-_EXECUTION = {
-    "id": "uuid",
-    "status": "text",
-    "generation": "int",
-    "seq": "int",
-    "open_nodes": "int",
-    "failures": "int",
-    "blocked_nodes": "int",
-    "output": "json",
-    "error": "json",
-    "cause": "json",
-    "finished_at": "time",
-    "deadline_at": "time",
-}
-
-
-def _update_executions(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
-    rows = [_execution(connection, item) for item in items]
-    sets = ", ".join(
-        f'"{name}" = ' + (f"COALESCE({new}, e.cause)" if name == "cause" else new)
-        for name, new in ((name, sql.value(connection, name, kind)) for name, kind in _EXECUTION.items())
-        if name != "id"
-    )
-    text = (
-        f"UPDATE orchestration_execution AS e SET {sets}"
-        f" FROM {sql.recordset(connection, _EXECUTION)} WHERE e.id = r.id"
-    )
-    _execute(connection, text, [sql.records(rows)])
-
-
-def _execution(connection: BaseDatabaseWrapper, item: Locked) -> dict[str, Any]:
-    view = item.view
-    return {
-        "id": sql.key(connection, item.id),
-        "status": view.status.value,
-        "generation": view.generation,
-        "seq": item.seq,
-        "open_nodes": view.open,
-        "failures": view.failures,
-        "blocked_nodes": view.blocked,
-        "output": item.output,
-        "error": json.dumps(view.error) if view.error is not None else None,
-        "cause": json.dumps(item.cause) if item.cause is not None else None,
-        "finished_at": clock.write(connection, item.now) if view.status.is_terminal else None,
-        "deadline_at": clock.write(connection, item.timeout_at),
-    }
-
-
-def _execute(connection: BaseDatabaseWrapper, text: str, params: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(text, params)
-        return list(cursor.fetchall()) if cursor.description else []
-
-
-execute = _execute
-
-
 # --- loading ---------------------------------------------------------------------------------------
 
 _ROW = (
@@ -396,7 +147,7 @@ def load_rows(
         f"SELECT {row_columns(connection)} FROM orchestration_noderun n"
         f" WHERE NOT n.superseded AND ({where}) ORDER BY n.id {sql.for_update(connection, of='n')}"
     )
-    for found in _execute(connection, text, params):
+    for found in execute(connection, text, params):
         item = items.get(_uuid(found[1]))
         if item is not None:
             read_row(item, found)
@@ -463,7 +214,7 @@ def lock(
         f"SELECT {columns} FROM orchestration_execution e WHERE {condition} ORDER BY e.id"
         f" {sql.for_update(connection, skip=skip)}"
     )
-    found = [_locked(row, graph_of) for row in _execute(connection, text, [param])]
+    found = [_locked(row, graph_of) for row in execute(connection, text, [param])]
     return {item.id: item for item in found}
 
 

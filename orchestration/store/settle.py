@@ -19,9 +19,11 @@ from orchestration.engine.view import Key
 
 from . import sql
 from .claim import Claim, claim_within
-from .locked import Claimer, Locked, elapsed, execute, load_rows, lock, write
+from .locked import Claimer, Locked, elapsed, load_rows, lock
+from .sql import execute
 from .versions import graph_of
 from .wakeups import wake
+from .write import write
 
 WAVE = 500  # rows without a body that one transaction settles
 
@@ -104,7 +106,7 @@ def settle_waves(execution_id: uuid.UUID, using: str = DEFAULT_DB_ALIAS) -> None
 
 
 def _lock_all(connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Locked]:
-    """Wait for the first execution's lock; take the others only where nobody holds them: so nobody waits in a ring."""
+    """Wait for the first execution's lock; take others only where nobody holds them, so that no ring can form."""
     first, *rest = dict.fromkeys(ids)
     items = lock(connection, [first], graph_of)
     if rest:

@@ -68,3 +68,9 @@ def for_update(connection: BaseDatabaseWrapper, *, skip: bool = False, of: str =
 
 def json_text(connection: BaseDatabaseWrapper, column: str) -> str:
     return f"{column}::text" if is_postgres(connection) else column
+
+
+def execute(connection: BaseDatabaseWrapper, text: str, params: list[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(text, params)
+        return list(cursor.fetchall()) if cursor.description else []

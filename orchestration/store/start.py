@@ -21,9 +21,11 @@ from orchestration.engine.view import View
 from orchestration.models import Execution, WorkflowVersion
 
 from . import clock, ids, sql
-from .locked import Locked, execute, insert_births, insert_events
+from .locked import Locked
+from .sql import execute
 from .versions import graph_of
 from .wakeups import wake
+from .write import insert_births, insert_events
 
 KEY_KEPT = dt.timedelta(hours=24)
 

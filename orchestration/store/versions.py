@@ -1,4 +1,4 @@
-"""Workflow and WorkflowVersion rows, kept in step with the code. The canonical graph's checksum decides what is new."""
+"""Workflow and WorkflowVersion rows, kept in step with the code: the canonical graph's checksum decides."""
 
 from __future__ import annotations
 

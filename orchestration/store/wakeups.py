@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from . import sql
-from .locked import execute
+from .sql import execute
 
 CHANNEL = "igon7_ready"
 

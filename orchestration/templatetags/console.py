@@ -39,3 +39,21 @@ def has(mapping: Any, key: str) -> bool:
 def lookup(mapping: Any, key: Any) -> Any:
     """Return the mapping's value for the key, or None."""
     return mapping.get(key) if mapping else None
+
+
+@register.filter
+def unlocalized(number: float) -> str:
+    """Return a number as programs read it, in every language."""
+    return str(number)
+
+
+@register.filter
+def milliseconds(number: float) -> str:
+    """Return a duration in ms as people read it."""
+    return format.spell_duration(number / 1000)
+
+
+@register.simple_tag
+def clock_text(stamp: str) -> str:
+    """Return the `<time>` for a time of the log, to the millisecond."""
+    return format.stamp_element(stamp)

@@ -22,6 +22,7 @@ from ..store.versions import graph_of
 from .history import attempts, spans
 from .pictures import picture
 from .timeline import make_timeline
+from .words import WORDS
 
 VIEWS = ("graph", "timeline", "nodes")
 LINES = 400
@@ -64,7 +65,7 @@ class ExecutionPage:
         """Return the whole page's context."""
         # The point that the live page goes on from is read first: what comes twice is known by its number.
         found = {"seq": self.execution.seq, "line": self._last_line()}
-        return found | self._base() | self._header() | self._canvas() | self._log() | self._inspector()
+        return found | {"all_statuses": WORDS} | self._base() | self._header() | self._canvas() | self._log() | self._inspector()
 
     def part_context(self, name: str) -> dict[str, Any]:
         """Return the context of one part."""
@@ -157,6 +158,7 @@ def node_context(execution: Execution, node: str, index: str | None) -> dict[str
         "attempts": attempts(history.get((node, None if item < 0 else item), ())),
         "events": events[-200:],
         "children": graph.children[node],
+        "worker": next((span.worker for span in reversed(history.get((node, None if item < 0 else item), ())) if span.worker), ""),
         "artifacts": Artifact.objects.filter(execution=execution, node=node).order_by("created_at", "id")[:ARTIFACTS],
     }
 

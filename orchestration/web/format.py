@@ -72,6 +72,14 @@ def clock_element(at: datetime | None, pattern: str = "H:i:s") -> SafeString:
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), full_time(at), said)
 
 
+def stamp_element(stamp: str) -> SafeString:
+    """Return a `<time>` to the millisecond, for lines of a log; the stamp is ISO 8601."""
+    at = datetime.fromisoformat(stamp)
+    local = timezone.localtime(at)
+    said = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', stamp, full_time(at), said)
+
+
 def running_element(start: datetime | None, end: datetime | None) -> SafeString:
     """Return a duration; while there is no end it keeps counting."""
     if start is None:
@@ -84,7 +92,7 @@ def running_element(start: datetime | None, end: datetime | None) -> SafeString:
 
 def json_element(value: Any) -> SafeString:
     """Return JSON, indented, each kind of token in an element of its own; cut past JSON_LIMIT."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=dict)
     cut = text[:JSON_LIMIT]
     parts, end = [], 0
     for found in _TOKEN.finditer(cut):

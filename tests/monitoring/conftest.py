@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connections
 from django.test import Client
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -78,8 +80,7 @@ class Watcher:
         """Return the code and reason with which the server closes the socket."""
         deadline = time.monotonic() + seconds
         with pytest.raises(ConnectionClosed) as caught:
-            while True:
-                self.connection.recv(timeout=max(0.01, deadline - time.monotonic()))
+            self.read(lambda _: time.monotonic() > deadline, seconds)
         frame = caught.value.rcvd
         assert frame is not None
         return frame.code, frame.reason
@@ -103,6 +104,32 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass in time"
         time.sleep(0.02)
+
+
+class Elsewhere:
+    """Run work in a thread with a connection of its own while the block runs; raise what it raised."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            self._error = error
+        finally:
+            connections.close_all()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        if self._error:
+            raise self._error
 
 
 @pytest.fixture

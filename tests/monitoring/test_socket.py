@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 
 import pytest
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
-from django.db import connections, transaction
+from django.db import transaction
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
@@ -21,7 +22,7 @@ from orchestration.store.locked import Claimer
 from tests import factories
 from tests.factories import Act, clock
 
-from .conftest import cookie
+from .conftest import Elsewhere, cookie
 
 
 def take(number: int) -> list[claims.Claim]:
@@ -87,13 +88,35 @@ def test_a_thousand_quick_events_arrive_in_order_without_gap_at_ten_frames_a_sec
     edges = {"read": (), **{f"part-{number}": ["read"] for number in range(340)}}
     busy = factories.start_execution(factories.make_workflow("wide", edges), alice)
     watcher = watch(busy, cookie(alice)).read(lambda seen: seen.frames)
-    with _elsewhere(lambda: factories.play(busy, seats=50, gap=0.0001)):
+    with Elsewhere(lambda: factories.play(busy, seats=50, gap=0.0001)):
         watcher.read(lambda seen: seen.frames[-1]["status"] == "succeeded", 60)
     assert watcher.seqs == everything(busy)
     assert len(watcher.seqs) > 1000
     assert set(watcher.nodes.values()) == {"succeeded"}
     at = watcher.arrivals
-    assert len(at) > 10, "too quick to measure: give it more to do"
+    assert at[-1] - at[0] >= 0.09 * (len(at) - 1)
+
+
+def test_a_restless_node_is_shown_ten_times_a_second_and_its_last_word_arrives(
+    watch, execution, alice
+) -> None:
+    watcher = watch(execution, cookie(alice))
+    (held,) = take(1)
+    begun(held, 0, "worker-1")
+
+    def report() -> None:
+        for count in range(1, 201):
+            report_progress(held, {"fraction": count / 200, "text": str(count), "at": "2026-01-31T12:00:00Z"})
+            time.sleep(0.01)
+
+    def last(seen) -> str:
+        return next((node["progress"] or {}).get("text") for node in seen.frames[-1]["nodes"])
+
+    watcher.read(lambda seen: seen.nodes.get("extract") == "running")
+    with Elsewhere(report):
+        watcher.read(lambda seen: seen.frames[-1]["nodes"] and last(seen) == "200", 30)
+    at = watcher.arrivals
+    assert len(at) > 10
     assert min(later - earlier for earlier, later in zip(at, at[10:], strict=False)) >= 0.9
 
 
@@ -111,7 +134,7 @@ def test_lines_committed_in_another_order_than_numbered_all_arrive_once(watch, a
             held_back.set()
             assert go_on.wait(20)
 
-    with _elsewhere(write_slowly):
+    with Elsewhere(write_slowly):
         assert held_back.wait(20)
         write_lines(quick, [line(1, "high id, early commit")])
         watcher.read(lambda seen: seen.messages)
@@ -188,28 +211,3 @@ def test_a_position_of_another_log_starts_anew(watch, execution, alice) -> None:
         assert first.frames[0]["reset"] is True
         assert first.seqs == everything(execution)
         assert first.messages == ["done"]
-
-
-class _elsewhere:  # noqa: N801
-    """Run work in a thread with a connection of its own while the block runs; raise what it raised."""
-
-    def __init__(self, work) -> None:
-        self._work, self._error = work, None
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as error:
-            self._error = error
-        finally:
-            connections.close_all()
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(60)
-        assert not self._thread.is_alive()
-        if self._error:
-            raise self._error
