@@ -146,7 +146,8 @@ class Reader:
         self._add_lines(frames, present, bool(newcomers or moved))
         for id, row in rows.items():
             _renew_why(present[id], row, frames[id])
-        news = {id: frame for id, frame in frames.items() if id not in arrived and present[id].passed(frame)}
+        told = {id for id, frame in frames.items() if present[id].passed(frame)}
+        news = {id: frames[id] for id in told - arrived}
         self._behind = any(seqs[id] > (tail.seq or 0) for id, tail in present.items())
         caught_up = [
             catch_up(new, present[new.execution], rows[new.execution]) if new.execution in rows else None

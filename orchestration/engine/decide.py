@@ -38,7 +38,7 @@ from .view import (
     View,
 )
 
-MAX_LOST = 3
+MAX_LOST = 3  # times that a lost node is tried again; the next loss is poison
 N, E = NodeStatus, ExecutionStatus
 
 
@@ -142,7 +142,7 @@ def _lost(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Comman
     """Retry without spending an attempt; only losses suffered alone count toward poison."""
     losses = row.losses + result.alone
     yield Emit("node.lost", row.key, row.attempt, {"losses": losses, "worker": result.worker})
-    if losses >= MAX_LOST:
+    if losses > MAX_LOST:
         yield from _fail(graph, view, row, result.error or {}, result)
     elif view.status is E.CANCELLING:
         yield from _cancel_row(row)

@@ -18,13 +18,17 @@ from .conftest import Server, cookie
 from .test_socket import line, take
 
 pytestmark = pytest.mark.e2e
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+_FLAGS += ["--disable-background-networking"]
+_MODULE = settings.BASE_DIR / "static" / "js" / "live.js"
+_NO_SOCKETS = """window.WebSocket = class {
+    constructor() { setTimeout(() => this.onclose({ code: 1006 })); }
+    close() {}
+}"""
+_HIDE = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
 _FOLLOW = """async ([module, id, polls]) => {
     const { connect } = await import(module);
     window.seqs = []; window.lines = []; window.states = []; window.details = []; window.last = null;
@@ -50,10 +54,9 @@ def page(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_FLAGS)
         page = browser.new_page()
-        page.route(
-            "**/blank",
-            lambda route: route.fulfill(body="<!doctype html><title>x</title>", content_type="text/html"),
-        )
+        html = "<!doctype html><title>igon7</title>"
+        page.route("**/blank", lambda route: route.fulfill(body=html, content_type="text/html"))
+        page.route("**/live.js", lambda route: route.fulfill(path=_MODULE))
         yield page
         browser.close()
 
@@ -62,7 +65,7 @@ def follow(page: Page, server: Server, execution: Execution, session: str, *, po
     if session:
         page.context.add_cookies([{"name": "sessionid", "value": session, "url": server.origin}])
     page.goto(f"{server.origin}/blank")
-    page.evaluate(_FOLLOW, [f"{settings.STATIC_URL}js/live.js", str(execution.pk), polls])
+    page.evaluate(_FOLLOW, ["/live.js", str(execution.pk), polls])
 
 
 def told(page: Page, what: str) -> Any:
@@ -96,9 +99,7 @@ def test_a_page_comes_back_after_the_server_and_misses_nothing(page, server, exe
 
 
 def test_a_page_without_sockets_polls_and_ends_with_the_login(page, server, execution, alice) -> None:
-    page.add_init_script(
-        "window.WebSocket = class { constructor() { setTimeout(() => this.onclose({ code: 1006 })); } close() {} }"
-    )
+    page.add_init_script(_NO_SOCKETS)
     session = cookie(alice)
     follow(page, server, execution, session, polls=True)
     page.wait_for_function("window.states.at(-1) === 'polling'")
@@ -124,10 +125,9 @@ def test_a_page_stops_for_good_when_it_is_refused_or_left(page, server, executio
 def test_a_hidden_page_lets_go_and_catches_up_when_it_is_seen_again(page, server, execution, alice) -> None:
     follow(page, server, execution, cookie(alice), polls=True)
     page.wait_for_function("window.states.at(-1) === 'live'")
-    hide = "Object.defineProperty(document, 'hidden', {{ value: {0}, configurable: true }}); document.dispatchEvent(new Event('visibilitychange'))"
-    page.evaluate(hide.format("true"))
+    page.evaluate(_HIDE, True)
     factories.play(execution)
     assert told(page, "last.status") == "running"
-    page.evaluate(hide.format("false"))
+    page.evaluate(_HIDE, False)
     page.wait_for_function("window.last.status === 'succeeded'")
     assert told(page, "seqs") == everything(execution)

@@ -139,7 +139,9 @@ def test_workflows_show_their_schema_graph_and_versions(client: Client) -> None:
     client.force_login(person())
     schema = {"type": "object", "properties": {"day": {"type": "integer"}}}
     start_execution(make_workflow("team/etl"))
-    start_execution(make_workflow("team/etl", {"a": (), "b": ["a"]}, input_schema=schema, description="Loads."))
+    start_execution(
+        make_workflow("team/etl", {"a": (), "b": ["a"]}, input_schema=schema, description="Loads.")
+    )
     (listed,) = client.get(f"{ROOT}workflows/").json()["results"]
     assert (listed["name"], listed["version"], listed["nodes"]) == ("team/etl", 2, 2)
     found = client.get(listed["url"]).json()

@@ -183,7 +183,9 @@ def test_one_execution_shows_nodes_output_error_and_what_can_be_done(client: Cli
     assert "bad row" in shape["why"]
     assert shape["actions"]["retry"] is None
     assert "failed" in shape["actions"]["cancel"]
-    done = client.get(f"{EXECUTIONS}{play(start_execution(etl, ago=60), {'load': Act(result=42)}).id}/").json()
+    done = client.get(
+        f"{EXECUTIONS}{play(start_execution(etl, ago=60), {'load': Act(result=42)}).id}/"
+    ).json()
     assert (done["status"], done["output"]) == ("succeeded", {"load": 42})
 
 

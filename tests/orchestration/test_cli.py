@@ -53,7 +53,9 @@ def command(*line: str) -> tuple[int, str, str]:
 def test_run_starts_an_execution_for_whoever_is_at_the_shell(tmp_path: Path) -> None:
     file = tmp_path / "input.json"
     file.write_text('{"day": 3}')
-    code, out, _ = command("run", "strict", "--input", f"@{file}", "--priority", "2", "--tag", "a", "--tag", "b")
+    code, out, _ = command(
+        "run", "strict", "--input", f"@{file}", "--priority", "2", "--tag", "a", "--tag", "b"
+    )
     row = Execution.objects.get()
     assert code == 0
     assert str(row.id) in out
@@ -110,7 +112,9 @@ def test_a_misspelt_command_line_is_refused_before_anything_happens(line: list[s
 def test_following_tells_the_story_and_ends_with_the_outcomes_code(
     etl: Any, script: dict[str, Act], code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script |= {"extract": Act(lines=[("info", "read 3 rows \x1b[2J")], files={"rows.csv": ("text/csv", b"1")})}
+    script |= {
+        "extract": Act(lines=[("info", "read 3 rows \x1b[2J")], files={"rows.csv": ("text/csv", b"1")})
+    }
     execution = start_execution(etl, ago=60, idempotency_key="k")
     play(execution, script)
     ended, out, _ = command("run", "etl", "--idempotency-key", "k", "--follow")
@@ -177,7 +181,16 @@ def test_show_finds_an_execution_by_its_beginning_and_shows_all_of_it(etl: Any) 
     execution = play(start_execution(etl, ago=60, input={"day": 3}), script)
     code, out, _ = command("show", str(execution.id)[:20], "--log", "--events")
     assert code == 0
-    for part in ("etl v1", "✕ failed", "✕ upstream failed", "Traceback", '"day": 3', "| row 3", "node", "/executions/"):
+    for part in (
+        "etl v1",
+        "✕ failed",
+        "✕ upstream failed",
+        "Traceback",
+        '"day": 3',
+        "| row 3",
+        "node",
+        "/executions/",
+    ):
         assert part in out, part
     shape = json.loads(command("show", str(execution.id), "--json", "--log")[1])
     assert shape["error"]["node"] == "transform"
@@ -229,6 +242,9 @@ def test_workflows_lists_what_there_is_and_fails_when_a_module_is_broken(
         code, out, _ = command("workflows")
         assert code == 1
         assert f"{tmp_path / 'bad.py'}:2:" in out
-        assert f"{tmp_path / 'bad.py'}:2:" in json.loads(command("workflows", "--json")[1])["broken"].popitem()[1]
+        assert (
+            f"{tmp_path / 'bad.py'}:2:"
+            in json.loads(command("workflows", "--json")[1])["broken"].popitem()[1]
+        )
     finally:
         registry._broken.clear()

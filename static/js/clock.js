@@ -1,0 +1,30 @@
+// The server's clock, as far as this page knows it; and what counts on.
+
+import { age, duration } from "./format.js";
+
+let offset = 0; // ms that the server is ahead
+
+/** Take in the server's time of a message that has just come. */
+export function heard(iso) {
+  const ahead = Date.parse(iso) - Date.now();
+  // A message is never early: the least delayed one tells the time best.
+  if (offset === 0 || ahead > offset || Math.abs(ahead - offset) > 2000) offset = ahead;
+}
+
+export const now = () => Date.now() + offset;
+
+/** Bring every counting duration and every age up to date. */
+export function tick(root = document) {
+  const at = now();
+  for (const counting of root.querySelectorAll("[data-since]")) {
+    write(counting, duration(Math.max(0, (at - Date.parse(counting.dataset.since)) / 1000)));
+  }
+  for (const element of root.querySelectorAll("time[data-age]")) {
+    const text = age((at - Date.parse(element.dateTime)) / 1000);
+    if (text) write(element, text);
+  }
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,96 @@
+// The live page of one execution.
+
+import { heard, tick } from "./clock.js";
+import { connect } from "./live.js";
+import * as graph from "./execution/graph.js";
+import * as log from "./execution/log.js";
+import * as nodes from "./execution/nodes.js";
+import { change, page, refetch } from "./execution/page.js";
+import { watch } from "./execution/state.js";
+
+const url = page.dataset.url;
+const live = watch(document.getElementById("x-live"), page);
+
+graph.start();
+log.start();
+tick();
+
+connect({
+  url: `/ws${url}`,
+  pollUrl: `${url}frame/`,
+  after: page.dataset.seq,
+  line: page.dataset.line,
+  onFrame: take,
+  onState: (state, detail) => {
+    if (detail?.at) heard(detail.at);
+    live.say(state, detail);
+  },
+});
+
+function take(frame) {
+  heard(frame.at);
+  if (frame.reset) return location.reload();
+  for (const node of frame.nodes) nodes.show(node);
+  if (frame.nodes.length) {
+    graph.recount();
+    refetch("header", 250);
+    if (page.dataset.view === "timeline") refetch("canvas", 1000);
+    if (frame.nodes.some((node) => node.node === page.dataset.selected)) refetch("inspector", 150);
+  }
+  log.add(frame.lines);
+  const before = page.dataset.status;
+  page.dataset.status = frame.status;
+  const why = document.getElementById("x-why");
+  if (why && why.textContent !== (frame.why ?? "")) refetch("header", 250);
+  if (before !== frame.status) moved(frame.status);
+}
+
+function moved(status) {
+  const ended = ["succeeded", "failed", "cancelled", "terminated"].includes(status);
+  refetch("header", 0);
+  refetch("canvas", 0);
+  // The page opened on nothing in particular; now there is something to look at.
+  if (ended && !page.dataset.selected) refetch("inspector", 0);
+  const word = document.querySelector(`#statuses template[data-status="${status}"]`)?.content.textContent.trim();
+  document.title = `${word} · ${page.dataset.name} · igon7`;
+  const icon = { succeeded: "icon-succeeded", failed: "icon-failed" }[status] ?? (ended ? "icon" : "icon-running");
+  document.getElementById("favicon").href = `${page.dataset.icons}${icon}.svg`;
+  page.toggleAttribute("data-ended", ended);
+}
+
+// --- one selected node, shared by all panes and by the address ---
+
+document.addEventListener("click", (event) => {
+  if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  const link = event.target.closest("[data-node-link], .gnode[data-node], [data-view-link], [data-log-scope]");
+  if (!link || !page.contains(link)) return;
+  if (link.matches(".ggroup")) return;
+  event.preventDefault();
+  if (link.dataset.viewLink) return change({ view: link.dataset.viewLink }, ["canvas"]);
+  if (link.dataset.logScope) return change({ log: link.dataset.logScope === "all" ? "all" : null }, ["log"]);
+  select(link.dataset.nodeLink ?? link.dataset.node);
+});
+
+function select(node) {
+  if (node === page.dataset.selected) return;
+  nodes.mark(node);
+  change({ node, log: null }, ["inspector", "log"]);
+}
+
+addEventListener("popstate", () => {
+  const query = new URLSearchParams(location.search);
+  nodes.mark(query.get("node") ?? "");
+  page.dataset.view = query.get("view") ?? "graph";
+  for (const part of ["canvas", "inspector", "log"]) refetch(part, 0);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || document.querySelector("dialog:modal")) return;
+  if (event.target.matches("input, select, textarea")) return event.target.blur();
+  select("");
+});
+
+document.addEventListener("htmx:afterSwap", ({ detail }) => {
+  if (detail.target.id === "x-canvas") graph.start();
+  if (detail.target.id === "x-log") log.start();
+});

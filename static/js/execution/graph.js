@@ -1,0 +1,95 @@
+// The graph: statuses as they change, zoom, and moving by arrow keys.
+
+import { page } from "./page.js";
+
+const ENDED = new Set(["succeeded", "recovered", "failed", "upstream_failed", "cancelled", "skipped"]);
+const LOUDEST = ["failed", "upstream_failed", "attention", "blocked", "running", "retrying", "waiting", "ready"];
+let zoom = 0; // 0: as large as fits, at most the natural size
+
+const svg = () => page.querySelector("#x-canvas svg.graph");
+const word = (status) =>
+  document.querySelector(`#statuses template[data-status="${status}"]`)?.content.textContent.trim() ?? status;
+
+/** Paint one node as a frame says it is. */
+export function paint({ node, status }) {
+  const name = CSS.escape(node);
+  const card = svg()?.querySelector(`.gnode[data-node="${name}"]`);
+  if (!card) return;
+  set(card, status);
+  for (const edge of svg().querySelectorAll(`.gedge[data-to="${name}"]`)) edge.dataset.status = status;
+}
+
+function set(card, status) {
+  card.dataset.status = status;
+  const said = `${card.dataset.label}: ${word(status)}`;
+  card.setAttribute("aria-label", said);
+  const title = card.querySelector("title");
+  if (title) title.textContent = said;
+  const icon = card.querySelector(".gicon");
+  icon?.setAttribute("href", icon.getAttribute("href").replace(/#.*/, `#status-${status}`));
+  const text = card.querySelector(".gword");
+  if (text) text.textContent = word(status);
+}
+
+/** Count again how many cells of each block have ended. */
+export function recount() {
+  for (const block of svg()?.querySelectorAll(".gblock") ?? []) {
+    const group = CSS.escape(block.dataset.group);
+    const cells = [...svg().querySelectorAll(`.gnode[data-group="${group}"]`)].map((cell) => cell.dataset.status);
+    if (!cells.length) continue;
+    const done = cells.filter((status) => ENDED.has(status)).length;
+    block.querySelector(".gcount").textContent = `${done} / ${cells.length}`;
+    const all = new Set(cells);
+    block.dataset.status = LOUDEST.find((status) => all.has(status)) ?? (done === cells.length ? cells[0] : "pending");
+    for (const edge of svg().querySelectorAll(`.gedge[data-to="${group}"]`)) edge.dataset.status = block.dataset.status;
+  }
+}
+
+/** Fit the graph into its pane and listen to the buttons. */
+export function start() {
+  if (!svg()) return;
+  resize();
+  page.querySelector("[data-zoom]").onclick = (event) => {
+    const by = event.target.closest("[data-zoom-by]")?.dataset.zoomBy;
+    if (!by) return;
+    zoom = by === "fit" ? 0 : scale() * (by === "in" ? 1.25 : 0.8);
+    resize();
+  };
+  svg().onkeydown = move;
+  svg().querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+function scale() {
+  const { width, height } = svg().viewBox.baseVal;
+  const pane = svg().parentElement;
+  const fits = Math.min(1, pane.clientWidth / width, pane.clientHeight / height);
+  // Text below this is not read; a larger graph scrolls.
+  return zoom || Math.max(fits, 0.62);
+}
+
+function resize() {
+  const by = Math.min(2, Math.max(0.1, scale()));
+  const { width, height } = svg().viewBox.baseVal;
+  svg().setAttribute("width", Math.round(width * by));
+  svg().setAttribute("height", Math.round(height * by));
+}
+addEventListener("resize", () => svg() && !zoom && resize());
+
+// Left and right follow the edges, up and down stay in the column.
+function move(event) {
+  const here = event.target.closest(".gnode");
+  const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (!here || !way) return;
+  event.preventDefault();
+  const from = here.getBoundingClientRect();
+  let best = null;
+  for (const card of svg().querySelectorAll(".gnode")) {
+    const to = card.getBoundingClientRect();
+    const dx = to.x - from.x, dy = to.y - from.y;
+    const along = dx * way[0] + dy * way[1], aside = Math.abs(dx * way[1]) + Math.abs(dy * way[0]);
+    if (along < 4) continue;
+    const cost = along + 2 * aside;
+    if (!best || cost < best.cost) best = { card, cost };
+  }
+  best?.card.focus();
+}

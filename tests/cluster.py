@@ -1,0 +1,324 @@
+"""Real clusters under test: started as people start them, watched through the database, and always ended.
+
+`committed` gives a module a database that other processes see; `crew` a cluster of two workers on it. A body of
+`tests.workflows_for_tests` writes what it does into a *ledger*, a file that every process appends to, so that a test
+knows what truly ran, whatever the database says.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection, connections
+
+from igon7site.setup.processes import start
+from orchestration import executor, registry
+from orchestration.engine.builder import Workflow
+from orchestration.engine.fold import Folded, fold
+from orchestration.engine.states import EXECUTION_TERMINAL, NodeStatus
+from orchestration.engine.view import Key
+from orchestration.models import Execution, LogLine, NodeRun, WorkerNode
+from orchestration.queries import events_after
+from orchestration.store import versions
+from security.principals import Principal
+from tests import workflows_for_tests
+from tests.databases import url_of
+
+ROOT = Path(__file__).resolve().parents[1]
+LEASE = 3.0
+SOON = 20.0  # seconds that a busy machine may need for what takes one
+ME = Principal.system("tests")
+
+
+def wait_until(
+    condition: Callable[[], Any], within: float = SOON, what: object = "", every: float = 0.02
+) -> Any:
+    """Return the condition's value as soon as it is true; fail when it has not come within so many seconds."""
+    deadline = time.monotonic() + within
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"Not within {within:g} s: {what() if callable(what) else what or condition}")
+        time.sleep(every)
+    return value
+
+
+# --- the ledger ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A body's word: it began ("start") or ended ("end") in that process at that time (epoch seconds)."""
+
+    what: str
+    execution: str
+    node: str
+    attempt: int
+    pid: int
+    at: float
+
+
+class Ledger:
+    """What the bodies have written, in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch()
+
+    def entries(self, execution: uuid.UUID, what: str = "start") -> list[Entry]:
+        lines = self.path.read_text().splitlines()
+        split = (line.split("\t") for line in lines)
+        found = (Entry(w, e, n, int(a), int(p), float(t)) for w, e, n, a, p, t in split)
+        return [entry for entry in found if entry.execution == str(execution) and entry.what == what]
+
+    def runs(self, execution: uuid.UUID, what: str = "start") -> dict[str, int]:
+        """Return how often each node's body has begun (or ended)."""
+        counts: dict[str, int] = {}
+        for entry in self.entries(execution, what):
+            counts[entry.node] = counts.get(entry.node, 0) + 1
+        return counts
+
+
+# --- a cluster -------------------------------------------------------------------------------------
+
+
+class Cluster:
+    """`manage.py worker` in a process group of its own."""
+
+    def __init__(self, folder: Path, workers: int = 2, grace: str = "25s", **environment: str) -> None:
+        self.workers, self.grace = workers, grace
+        self.ledger = Ledger(folder / "ledger")
+        self._log_path = folder / f"worker-{uuid.uuid4().hex[:8]}.log"
+        self._environment = {
+            **os.environ,
+            "DATABASE_URL": url_of(connection.settings_dict),
+            "IGON7_VAR": str(folder),
+            "IGON7_MEDIA": str(settings.MEDIA_ROOT),
+            "IGON7_SECRET_KEY": settings.SECRET_KEY,
+            "IGON7_ENV_FILE": os.devnull,
+            "IGON7_NO_VENV": "1",
+            "IGON7_LEASE_SECONDS": str(LEASE),
+            "IGON7_WORKFLOWS": "tests.workflows_for_tests",
+            workflows_for_tests.LEDGER: str(self.ledger.path),
+            **environment,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Cluster:
+        """Start it and return once its workers may claim: it has registered itself."""
+        command = [sys.executable, "manage.py", "worker", f"--workers={self.workers}", f"--grace={self.grace}"]
+        with self._log_path.open("ab") as log:
+            self.process = start(command, self._environment, cwd=ROOT, stdout=log, stderr=log)
+        wait_until(self._is_ready, 30.0, lambda: f"the cluster is ready\n{self.log}")
+        return self
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            pytest.fail(f"The cluster ended with {self.process.returncode} while starting:\n{self.log}")
+        return WorkerNode.objects.filter(pid=self.pid, stopped_at=None).exists()
+
+    @property
+    def log(self) -> str:
+        return self._log_path.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def processes(self) -> list[int]:
+        """Return the pids of the whole group: parent, sentinel, workers and django-q2's helpers."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(ValueError, ProcessLookupError, FileNotFoundError, PermissionError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[2]) == self.pid and fields[0] != "Z":
+                    found.append(int(entry.name))
+        return found
+
+    def stop(self, within: float = SOON) -> float:
+        """Ask it to stop, as a supervisor does; return the seconds it took. It must end with exit code 0."""
+        assert self.process is not None
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"The cluster did not stop within {within:g} s:\n{self.log}")
+        assert code == 0, self.log
+        assert not self.processes(), "processes were left behind"
+        return time.monotonic() - began
+
+    def kill(self) -> None:
+        """End all of it, at once, however it stands."""
+        if self.process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@contextmanager
+def cluster(folder: Path, workers: int = 2, grace: str = "25s", **environment: str) -> Iterator[Cluster]:
+    """Run a cluster for the block; show its log when the block fails, and kill what is left of it at the end."""
+    made = Cluster(folder, workers, grace, **environment)
+    try:
+        yield made.start()
+    except BaseException:
+        sys.stderr.write(f"--- log of the cluster ---\n{made.log}\n")
+        raise
+    finally:
+        made.kill()
+
+
+# --- fixtures --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def committed(django_db_setup: None, django_db_blocker: Any, apart: Path) -> Iterator[None]:
+    """Open the database to a module's tests without a transaction around them; empty it when the module is done."""
+    with django_db_blocker.unblock(), known_workflows():
+        versions.forget_versions()
+        try:
+            yield
+        finally:
+            call_command("flush", verbosity=0, interactive=False)
+            versions.forget_versions()
+            connections.close_all()
+
+
+@contextmanager
+def known_workflows() -> Iterator[None]:
+    """Let this process know the workflows for tests as the clusters do."""
+    made = [value for value in vars(workflows_for_tests).values() if isinstance(value, Workflow)]
+    registry.discover()
+    for workflow in made:
+        registry.register(workflow)
+    try:
+        yield
+    finally:
+        for workflow in made:
+            registry.forget(workflow.name)
+
+
+@pytest.fixture(scope="module")
+def crew(committed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two workers for all tests of a module, which must leave them alive and able to stop cleanly."""
+    with cluster(tmp_path_factory.mktemp("crew")) as made:
+        yield made
+        made.stop()
+
+
+@pytest.fixture
+def folder(committed: None, tmp_path: Path) -> Path:
+    """Where a test's own clusters keep their files; the database is open."""
+    return tmp_path
+
+
+# --- what became of it -----------------------------------------------------------------------------
+
+
+def begin(workflow: Workflow | str, input: Any = None, **options: Any) -> uuid.UUID:
+    return executor.start(workflow, input, principal=ME, **options)
+
+
+def status(id: uuid.UUID) -> str:
+    return str(Execution.objects.values_list("status", flat=True).get(pk=id))
+
+
+def statuses(id: uuid.UUID) -> dict[str, str]:
+    rows = NodeRun.objects.filter(execution=id, superseded=False)
+    return dict(rows.values_list("node", "status"))
+
+
+def run_of(id: uuid.UUID, node: str) -> NodeRun:
+    return NodeRun.objects.get(execution=id, node=node, superseded=False)
+
+
+def lines_of(id: uuid.UUID, node: str) -> list[str]:
+    return list(LogLine.objects.filter(execution=id, node=node).order_by("id").values_list("message", flat=True))
+
+
+def events(id: uuid.UUID, *types: str, node: str | None = None) -> list[dict[str, Any]]:
+    """Return the execution's log, or its lines of these types (and of this node)."""
+    found = _log(id)
+    return [e for e in found if (not types or e["type"] in types) and (node is None or e["node"] == node)]
+
+
+def _log(id: uuid.UUID) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while page := events_after(id, found[-1]["seq"] if found else 0, 1000):
+        found += page
+    return found
+
+
+def wait_for(id: uuid.UUID, *wanted: str, within: float = SOON) -> str:
+    """Wait until the execution has one of these statuses, or has ended; then check that it is one of them."""
+    stop_at = {*wanted, *EXECUTION_TERMINAL}
+    wait_until(lambda: status(id) in stop_at, within, lambda: explain(id))
+    found = status(id)
+    assert not wanted or found in wanted, explain(id)
+    return found
+
+
+def ended(id: uuid.UUID, wanted: str = "succeeded", within: float = SOON) -> Execution:
+    """Wait for the execution's end, check how it ended and that its log is whole, and return it."""
+    wait_for(id, wanted, within=within)
+    check_log(id)
+    return Execution.objects.get(pk=id)
+
+
+def wait_for_node(id: uuid.UUID, node: str, wanted: str, within: float = SOON) -> NodeRun:
+    wait_until(lambda: statuses(id).get(node) == wanted, within, lambda: f"{node} is {wanted}\n{explain(id)}")
+    return run_of(id, node)
+
+
+def explain(id: uuid.UUID) -> str:
+    """Return what a person would look at, for the message of a failed check."""
+    execution = Execution.objects.get(pk=id)
+    tail = [f"{e['seq']} {e['type']} {e['node'] or ''} {e['attempt'] or ''} {e['data']}" for e in events(id)[-25:]]
+    error = f"error: {execution.error}"
+    return "\n".join([f"execution {id} is {execution.status}", error, str(statuses(id)), *tail])
+
+
+def check_log(id: uuid.UUID) -> Folded:
+    """Check that the log has no gap and, folded, gives the rows; return what it says."""
+    told = fold(events(id))
+    execution = Execution.objects.get(pk=id)
+    assert (told.seq, told.status, told.generation) == (execution.seq, execution.status, execution.generation)
+    assert told.nodes == _as_told(id), explain(id)
+    return told
+
+
+def _as_told(id: uuid.UUID) -> Mapping[Key, str]:
+    """Return the rows as the log sees them: PENDING ones are not there, and a claim that has not begun is READY."""
+    rows = NodeRun.objects.filter(execution=id, superseded=False).exclude(status=NodeStatus.PENDING)
+    return {
+        Key(row.node, row.index, row.for_node): NodeStatus.READY
+        if row.status == NodeStatus.RUNNING and row.started_at is None
+        else NodeStatus(row.status)
+        for row in rows
+    }
+
+
+def check_order(id: uuid.UUID) -> None:
+    """Check that no node began before each of its predecessors had ended."""
+    rows = {run.node: run for run in NodeRun.objects.filter(execution=id, superseded=False)}
+    graph = versions.graph_of(Execution.objects.get(pk=id).version_id)
+    for node, run in rows.items():
+        for parent in graph.nodes[node].depends_on:
+            if run.started_at is not None:
+                assert rows[parent].finished_at is not None
+                assert run.started_at >= rows[parent].finished_at, f"{node} began before {parent} ended"

@@ -1,0 +1,110 @@
+"""What the database itself refuses: an illegal row cannot exist, whoever writes it."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from orchestration import models
+from orchestration.engine.states import EXECUTION_TERMINAL, NODE_TERMINAL, ExecutionStatus, NodeStatus
+from orchestration.store import clock, versions
+
+from .store_helpers import begin
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _fresh_versions():
+    versions.forget_versions()
+
+
+@pytest.fixture
+def execution():
+    return models.Execution.objects.get(pk=begin({"a": [], "b": ["a"]}))
+
+
+def refused(rows, name, **values):
+    with pytest.raises(IntegrityError, match=name), transaction.atomic():
+        rows.update(**values)
+
+
+def test_an_execution_is_finished_exactly_when_its_status_is_terminal(execution):
+    rows = models.Execution.objects.filter(pk=execution.pk)
+    now = clock.now()
+    for status in ExecutionStatus:
+        ends = status in EXECUTION_TERMINAL
+        refused(
+            rows,
+            "execution_finished_iff_terminal",
+            status=status,
+            open_nodes=0,
+            finished_at=None if ends else now,
+        )
+        with transaction.atomic():
+            rows.update(status=status, open_nodes=0, finished_at=now if ends else None)
+
+
+def test_a_node_run_is_finished_and_leased_exactly_when_its_status_says_so(execution):
+    rows = models.NodeRun.objects.filter(execution=execution)
+    now = clock.now()
+    for status in NodeStatus:
+        good = {
+            "status": status,
+            "finished_at": now if status in NODE_TERMINAL else None,
+            "lease_until": now if status is NodeStatus.RUNNING else None,
+        }
+        refused(
+            rows,
+            "node_finished_iff_terminal",
+            **{**good, "finished_at": None if status in NODE_TERMINAL else now},
+        )
+        refused(
+            rows, "node_leased_iff_running", **{**good, "lease_until": None if good["lease_until"] else now}
+        )
+        with transaction.atomic():
+            rows.update(**good)
+
+
+def test_unknown_statuses_are_refused(execution):
+    refused(models.Execution.objects.filter(pk=execution.pk), "execution_status_known", status="done")
+    refused(models.NodeRun.objects.filter(execution=execution), "node_status_known", status="done")
+
+
+def test_an_ended_execution_has_nothing_open(execution):
+    rows = models.Execution.objects.filter(pk=execution.pk)
+    values = {"status": "succeeded", "finished_at": clock.now(), "open_nodes": 1}
+    refused(rows, "execution_closed_when_terminal", **values)
+
+
+def test_priority_generation_and_event_numbers_stay_in_bounds(execution):
+    rows = models.Execution.objects.filter(pk=execution.pk)
+    refused(rows, "execution_priority_1_to_5", priority=0)
+    refused(rows, "execution_priority_1_to_5", priority=6)
+    refused(rows, "execution_generation_from_1", generation=0)
+    refused(models.ExecutionEvent.objects.filter(execution=execution, seq=1), "event_seq_from_1", seq=0)
+
+
+def test_what_only_pending_ready_or_ended_rows_may_carry(execution):
+    rows = models.NodeRun.objects.filter(execution=execution)
+    refused(rows, "node_verdict_only_pending", verdict="skip")
+    refused(rows, "node_superseded_is_ended", superseded=True)
+    refused(rows, "node_held_only_ready", held=True, status="blocked")
+
+
+def _copy(row, **values):
+    row.pk = None
+    for name, value in values.items():
+        setattr(row, name, value)
+    with transaction.atomic():
+        row.save(force_insert=True)
+
+
+def test_there_is_one_present_row_of_a_node_and_one_event_of_a_number(execution):
+    with pytest.raises(IntegrityError):
+        _copy(models.NodeRun.objects.get(execution=execution))
+    with pytest.raises(IntegrityError):
+        _copy(models.NodeRun.objects.get(execution=execution), generation=2)
+    with pytest.raises(IntegrityError):
+        _copy(models.ExecutionEvent.objects.get(execution=execution, seq=1))
+    _copy(models.NodeRun.objects.get(execution=execution), for_node="b")
