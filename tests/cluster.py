@@ -1,6 +1,7 @@
 """Real clusters under test: started as people start them, watched through the database, and always ended.
 
-`committed` gives a module a database that other processes see; `crew` a cluster of two workers on it. A body of
+A module imports `transactional_db` from here: its tests then share a database that other processes see, emptied once,
+when the module is done, so that one cluster may live through all of them (`crew`). A body of
 `tests.workflows_for_tests` writes what it does into a *ledger*, a file that every process appends to, so that a test
 knows what truly ran, whatever the database says.
 """
@@ -187,8 +188,8 @@ def cluster(folder: Path, workers: int = 2, grace: str = "25s", **environment: s
 
 
 @pytest.fixture(scope="module")
-def committed(django_db_setup: None, django_db_blocker: Any, apart: Path) -> Iterator[None]:
-    """Open the database to a module's tests without a transaction around them; empty it when the module is done."""
+def transactional_db(django_db_setup: None, django_db_blocker: Any, apart: Path) -> Iterator[None]:
+    """Be pytest-django's fixture of this name for a whole module: nothing is emptied under a running cluster."""
     with django_db_blocker.unblock(), known_workflows():
         versions.forget_versions()
         try:
@@ -214,17 +215,11 @@ def known_workflows() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def crew(committed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def crew(transactional_db: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two workers for all tests of a module, which must leave them alive and able to stop cleanly."""
     with cluster(tmp_path_factory.mktemp("crew")) as made:
         yield made
         made.stop()
-
-
-@pytest.fixture
-def folder(committed: None, tmp_path: Path) -> Path:
-    """Where a test's own clusters keep their files; the database is open."""
-    return tmp_path
 
 
 # --- what became of it -----------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from django.db import connection
 from django.test.utils import override_settings
 
 from security.testing import flushable
+from tests.cluster import crew  # noqa: F401 - a fixture
 from tests.databases import url_of
 
 # A busy machine makes any example slow now and then; that is no finding.

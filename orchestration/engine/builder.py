@@ -63,7 +63,9 @@ class WorkflowBuilder:
         self._name = _identifier("workflow name", name)
         self._description = inspect.cleandoc(description)
         self._schema = _plain("input_schema", input_schema) if input_schema is not None else None
-        self._tags = tuple(_identifier("tag", tag) for tag in ((tags,) if isinstance(tags, str) else tags))
+        self._tags = tuple(
+            _identifier("tag", tag) for tag in ((tags,) if isinstance(tags, str) else _stable(tags))
+        )
         self._timeout = seconds(timeout, "timeout") if timeout is not None else None
         self._output = output
         self._nodes: dict[str, NodeSpec] = {}
@@ -159,7 +161,17 @@ def _queue(id: str, queue: Any) -> str:
 def _names(id: str, names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise GraphError(f'depends_on of node "{id}" is the text "{names}"; give a list: ["{names}"].')
-    return tuple(names)
+    if not isinstance(names, Iterable):
+        raise GraphError(f'depends_on of node "{id}" is {names!r}; give a list of node ids.')
+    for name in (found := _stable(names)):
+        if not isinstance(name, str):
+            raise GraphError(f'depends_on of node "{id}" holds {name!r}; give the ids of nodes, as texts.')
+    return found
+
+
+def _stable(names: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the names in an order of their own: a set's differs between processes, the checksum must not."""
+    return tuple(sorted(names, key=str) if isinstance(names, (set, frozenset)) else names)
 
 
 def _retry(id: str, policy: Any) -> RetryPolicy | None:

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .errors import CodecError, NotSerialisable, PayloadTooLarge
+from .errors import CodecError, InvalidOption, NotSerialisable, PayloadTooLarge
 from .graph import Graph, NodeSpec, make_graph
-from .policies import AtLeast, Join, RetryPolicy
+from .policies import AtLeast, Join, RetryPolicy, check_join
 
 FORMAT = 1
 
@@ -27,8 +27,9 @@ FORMAT = 1
 def dump_payload(value: Any, what: str, limit: int) -> str:
     """Return the value as compact JSON text.
 
-    datetimes, dates, UUIDs, Decimals, enums, dataclasses, sets' lists and pydantic models are encoded; reading
-    gives plain JSON back. Raises NotSerialisable (naming the place in the value) or PayloadTooLarge.
+    datetimes, dates, times, timedeltas (as seconds), UUIDs, Decimals, enums, dataclasses, mappings and pydantic
+    models are encoded; reading gives plain JSON back. Raises NotSerialisable (naming the place in the value) or
+    PayloadTooLarge.
     """
     try:
         text = json.dumps(value, default=_encode, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -59,7 +60,7 @@ def _encode(value: Any) -> Any:
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    if isinstance(value, (Mapping, MappingProxyType)):
+    if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
@@ -79,22 +80,24 @@ def _locate(value: Any, path: str, depth: int) -> str | None:
         return f"{path} is {value}, which JSON cannot hold"
     if value is None or isinstance(value, (str, int, float, bool)):
         return None
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, (str, int, float, bool, type(None))):
-                return f"{path} has the key {key!r}, which is not a text"
-            if found := _locate(item, f"{path}.{key}", depth + 1):
-                return found
-        return None
+    if isinstance(value, dict):
+        return _locate_in_mapping(value, path, depth)
     if isinstance(value, (list, tuple)):
-        for number, item in enumerate(value):
-            if found := _locate(item, f"{path}[{number}]", depth + 1):
-                return found
-        return None
+        found = (_locate(item, f"{path}[{number}]", depth + 1) for number, item in enumerate(value))
+        return next(filter(None, found), None)
     try:
         return _locate(_encode(value), path, depth + 1)
     except TypeError:
         return f"{path} is a {type(value).__name__}"
+
+
+def _locate_in_mapping(value: Mapping[Any, Any], path: str, depth: int) -> str | None:
+    for key, item in value.items():
+        if not isinstance(key, (str, int, float, bool, type(None))):
+            return f"{path} has the key {key!r}, which is not a text"
+        if found := _locate(item, f"{path}.{key}", depth + 1):
+            return found
+    return None
 
 
 def _has_nul(value: Any) -> bool:
@@ -151,11 +154,12 @@ def _encode_node(node: NodeSpec) -> dict[str, Any]:
     return data
 
 
-_RETRY_FIELDS = "max_attempts initial_interval backoff_coefficient max_interval strategy jitter retry_on do_not_retry".split()
+_RETRY_DEFAULTS = RetryPolicy()
+_RETRY_FIELDS = [f.name for f in dataclasses.fields(RetryPolicy) if f.compare]
 
 
 def _encode_retry(policy: RetryPolicy) -> dict[str, Any]:
-    data = {name: getattr(policy, name) for name in _RETRY_FIELDS}
+    data = {n: getattr(policy, n) for n in _RETRY_FIELDS if getattr(policy, n) != getattr(_RETRY_DEFAULTS, n)}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
 
 
@@ -168,6 +172,8 @@ def decode_graph(data: Any) -> Graph:
         return make_graph(data["name"], nodes, output=data.get("output"), timeout=data.get("timeout"))
     except (KeyError, TypeError, AttributeError) as error:
         raise CodecError(f"{type(error).__name__}: {error}.") from error
+    except InvalidOption as error:
+        raise CodecError(str(error)) from error
 
 
 def _decode_node(data: Mapping[str, Any]) -> NodeSpec:
@@ -185,4 +191,4 @@ def _decode_node(data: Mapping[str, Any]) -> NodeSpec:
 
 
 def _decode_join(data: Any) -> Join:
-    return AtLeast(data["at_least"]) if isinstance(data, Mapping) else str(data)
+    return AtLeast(data["at_least"]) if isinstance(data, Mapping) else check_join(data)

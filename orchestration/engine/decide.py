@@ -79,7 +79,9 @@ def decide(graph: Graph, view: View, result: Result) -> list[Command]:
         case Outcome.SUCCEEDED:
             return [*_begun(row, result), *_succeed(graph, view, row, result)]
         case Outcome.CANCELLED:
-            return [*_begun(row, result), *_cancel_row(row)]
+            # Where nobody cancels the execution, whoever stopped the body did it for reasons of its own.
+            stopped = _cancel_row(row) if view.status is E.CANCELLING else _hand_back(view, row, result)
+            return [*_begun(row, result), *stopped]
         case Outcome.FAILED | Outcome.TIMED_OUT:
             return [*_begun(row, result), *_failed(graph, view, row, result)]
     raise NotImplementedError(result.outcome)
@@ -191,7 +193,7 @@ def _tell_dependents(
         if row is None:
             yield Birth(child)
             row = Row(child)
-        elif row.status is not N.PENDING or row.verdict:
+        elif row.status is not N.PENDING:
             continue  # its join decided earlier (any_success and its kin)
         yield Count(child, ok, failed, skipped)
         spec = graph.nodes[node]
@@ -210,6 +212,8 @@ def _join(view: View, key: Key, said: Verdict) -> Iterator[Command]:
 def wave(graph: Graph, view: View, key: Key) -> list[Command]:
     """Return what follows for a row whose join said skip or fail, and for those that depend on it."""
     row = view.row(key)
+    if not row.verdict:
+        return []  # a verb has ended the row since it was judged
     if row.verdict == Verdict.SKIP:
         return [
             End(key, N.SKIPPED),

@@ -10,19 +10,21 @@ from .errors import InvalidOption
 
 Duration = timedelta | str | int | float
 
+# Past it, adding a duration to a date would leave the calendar.
+LONGEST = 36_525 * 86_400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern}\s*)+")
 
 
 def seconds(value: Duration, option: str = "duration") -> float:
-    """Return the duration in seconds. Raises InvalidOption for anything that is not a duration ≥ 0."""
+    """Return the duration in seconds. Raises InvalidOption for anything but a duration from 0 to a hundred years."""
     result = _seconds(value)
-    if result is None or not math.isfinite(result) or result < 0:
+    if result is None or not 0 <= result <= LONGEST:
         raise InvalidOption(
             option=option,
             value=value,
-            expected='a duration ≥ 0, such as "30s", "1h30m", a timedelta or seconds',
+            expected='a duration from 0 to 100 years, such as "30s", "1h30m", a timedelta or seconds',
         )
     return result
 
@@ -33,7 +35,7 @@ def _seconds(value: Duration) -> float | None:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, (int, float)):
-        return float(value)
+        return float(value) if value <= LONGEST else math.inf
     if isinstance(value, str):
         return _parse(value.strip().lower())
     return None
@@ -48,7 +50,7 @@ def _parse(text: str) -> float | None:
 def spell(value: float) -> str:
     """Return seconds as people write them: 0.3 -> "300ms", 5400 -> "1h30m"."""
     if value < 1:
-        return f"{value * 1000:g}ms"
+        return f"{round(value * 1000, 3):g}ms"
     parts, rest = [], round(value, 3)
     for unit in ("d", "h", "m"):
         count, rest = divmod(rest, _UNITS[unit])

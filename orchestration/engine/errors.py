@@ -15,7 +15,8 @@ class Igon7Error(Exception):
         self.fields = {"detail": detail, **fields}
         for name, value in fields.items():
             setattr(self, name, value)
-        super().__init__((type(self).__doc__ or "{detail}").format(**self.fields))
+        template = " ".join((type(self).__doc__ or "{detail}").split())
+        super().__init__(template.format(**self.fields))
 
 
 # --- authoring -------------------------------------------------------------------------------------
@@ -65,7 +66,8 @@ class CodecError(Igon7Error):
 
 
 class UnknownTask(Igon7Error):
-    """Node "{node}" of workflow "{workflow}" needs the task "{task}", which no installed module registers with @task. {hint}"""
+    """Node "{node}" of workflow "{workflow}" needs the task "{task}", which no installed module registers with @task.
+    {hint}"""
 
     code = "unknown_task"
 

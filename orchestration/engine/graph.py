@@ -14,7 +14,6 @@ from typing import Any
 from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
 from .policies import Join, RetryPolicy
 
-LANES = ("sync", "async")
 DEFAULT_QUEUE = "default"
 NODE_ID_LIMIT = 200
 
@@ -60,11 +59,6 @@ class Graph:
     @cached_property
     def sinks(self) -> tuple[str, ...]:
         return tuple(id for id in self.nodes if not self.children[id])
-
-    @cached_property
-    def order(self) -> tuple[str, ...]:
-        """A topological order."""
-        return tuple(TopologicalSorter({n.id: n.depends_on for n in self.nodes.values()}).static_order())
 
     def descendants(self, ids: Iterable[str]) -> set[str]:
         """Return every node downstream of `ids`, themselves not included unless reached."""

@@ -23,6 +23,21 @@ def type_name(error_type: ErrorType) -> str:
     return f"{error_type.__module__}.{error_type.__qualname__}"
 
 
+def _type_names(option: str, kinds: Iterable[ErrorType]) -> tuple[str, ...]:
+    if isinstance(kinds, (str, type)) or not isinstance(kinds, Iterable):
+        raise InvalidOption(
+            option=option, value=kinds, expected="a list of exception types or of their names"
+        )
+    names = []
+    for kind in kinds:
+        if not isinstance(kind, str) and not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            expected = "a list of exception types or of their names"
+            raise InvalidOption(option=f"one of {option}", value=kind, expected=expected)
+        names.append(type_name(kind))
+    # A set has another order in each process; the version's checksum must not.
+    return tuple(sorted(names) if isinstance(kinds, (set, frozenset)) else names)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """Say how often and how soon a failed attempt is tried again.
@@ -62,8 +77,8 @@ class RetryPolicy:
         put("max_interval", seconds(max_interval, "RetryPolicy.max_interval"))
         put("strategy", _one_of("RetryPolicy.strategy", strategy, STRATEGIES))
         put("jitter", _one_of("RetryPolicy.jitter", jitter, JITTERS))
-        put("retry_on", tuple(type_name(kind) for kind in retry_on))
-        put("do_not_retry", tuple(type_name(kind) for kind in do_not_retry))
+        put("retry_on", _type_names("RetryPolicy.retry_on", retry_on))
+        put("do_not_retry", _type_names("RetryPolicy.do_not_retry", do_not_retry))
         if on_retry is not None and not callable(on_retry):
             raise InvalidOption(option="RetryPolicy.on_retry", value=on_retry, expected="a callable")
         put("on_retry", on_retry)
@@ -76,8 +91,8 @@ def _whole(option: str, value: Any, least: int) -> int:
 
 
 def _number(option: str, value: Any, least: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < float("inf"):
-        raise InvalidOption(option=option, value=value, expected=f"a number ≥ {least:g}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= 1e9:
+        raise InvalidOption(option=option, value=value, expected=f"a number from {least:g} to 1e9")
     return float(value)
 
 
@@ -115,7 +130,7 @@ PRIORITIES = range(1, 6)
 
 def check_priority(priority: int) -> int:
     """Return the priority (1 first … 5 last), or raise InvalidOption."""
-    if isinstance(priority, bool) or priority not in PRIORITIES:
+    if isinstance(priority, bool) or not isinstance(priority, int) or priority not in PRIORITIES:
         raise InvalidOption(
             option="priority", value=priority, expected="a whole number from 1 (first) to 5 (last)"
         )

@@ -42,4 +42,4 @@ def _base(policy: RetryPolicy, attempt: int) -> float:
     try:
         return policy.initial_interval * policy.backoff_coefficient ** (attempt - 1)
     except OverflowError:
-        return policy.max_interval
+        return policy.max_interval if policy.initial_interval else 0.0

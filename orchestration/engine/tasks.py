@@ -15,6 +15,8 @@ _tasks: dict[str, Body] = {}
 
 def task(name: str) -> Callable[[F], F]:
     """Register the decorated body under `name`. Raises InvalidOption when another body has it."""
+    if not isinstance(name, str):
+        raise InvalidOption(option="task name", value=name, expected='a text: @task("name")')
 
     def register(body: F) -> F:
         known = _tasks.get(name)

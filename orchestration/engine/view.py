@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .joins import Counts
 from .states import ExecutionStatus, NodeStatus, check_execution_move, check_node_move
 
 
@@ -39,10 +38,6 @@ class Row:
     delay: float = 0.0
     result: str | None = None
     error: dict[str, Any] | None = None
-    born: bool = False
-
-    def counts(self, total: int) -> Counts:
-        return Counts(total, self.ok, self.failed, self.skipped)
 
 
 @dataclass(slots=True)
@@ -154,7 +149,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Move the execution; `error` becomes its error where it has none yet."""
+    """Move the execution; with `verb`, out of a terminal status too."""
 
     status: ExecutionStatus
     verb: bool = False
@@ -206,10 +201,11 @@ Command = (
 
 
 def apply(view: View, command: Command) -> None:
-    """Carry one command out on the view. Raises IllegalTransition for a move that the tables do not have."""
+    """Carry one command out on the view (Emit changes nothing there).
+
+    Raises IllegalTransition for a move that the tables do not have.
+    """
     match command:
-        case Emit():
-            pass
         case Start(key):
             view.rows[key].started = True
         case End(key, status, result, error):
@@ -222,7 +218,7 @@ def apply(view: View, command: Command) -> None:
             row.error, row.started, row.attempt = error, False, row.attempt - 1
             view.blocked += 1
         case Birth(key):
-            view.rows[key] = Row(key, born=True)
+            view.rows[key] = Row(key)
             view.open += 1
         case Count(key, ok, failed, skipped):
             row = view.rows[key]

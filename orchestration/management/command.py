@@ -65,7 +65,12 @@ def console(out: OutputWrapper) -> Console:
     out.ending = ""  # the console ends its lines itself
     tty = out.isatty()
     return Console(
-        file=cast(IO[str], out), width=None if tty else 10_000, highlight=False, markup=False, emoji=False, soft_wrap=not tty
+        file=cast(IO[str], out),
+        width=None if tty else 10_000,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=not tty,
     )
 
 

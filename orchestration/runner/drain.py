@@ -40,8 +40,9 @@ def _work(about: cluster.About) -> None:
         return
     registry.discover()
     seat = Seat(about.worker, about.name, about.queues, about.lease)
-    sync, other = SyncLane(seat, [about.stop_fd]), AsyncLane(seat, [about.stop_fd])
-    heartbeat = Heartbeat(seat, sync.hand_back_pending, about.grace)
+    sync = SyncLane(seat, [about.stop_fd], about.grace)
+    other = AsyncLane(seat, [about.stop_fd], about.grace)
+    heartbeat = Heartbeat(seat, sync.relieve, about.grace)
     stopper = threading.Thread(target=_watch, args=(about, seat, sync, other), name="igon7-stop", daemon=True)
     second = threading.Thread(target=other.loop, name="igon7-async", daemon=True)
     for thread in (stopper, heartbeat, second):

@@ -48,12 +48,12 @@ def flush(held: Held) -> None:
 class Heartbeat(threading.Thread):
     """Beats while the seat holds claims, sleeps while it holds none."""
 
-    def __init__(self, seat: Seat, hand_back_pending: Callable[[], object], grace: float) -> None:
+    def __init__(self, seat: Seat, relieve: Callable[[], object], grace: float) -> None:
         super().__init__(name="igon7-heartbeat", daemon=True)
         self.seat = seat
         self.grace = grace
         self.ended = threading.Event()
-        self._hand_back_pending = hand_back_pending
+        self._relieve = relieve
         self._looked_at = 0.0
         self._stop_at: float | None = None
 
@@ -85,7 +85,7 @@ class Heartbeat(threading.Thread):
     def _tell(self, held: list[Held], now: float) -> None:
         slow = [h for h in held if h.begun_at is not None and not h.told and now - h.begun_at > TELL_AFTER]
         if any(one.lane == "sync" for one in slow):
-            self._hand_back_pending()
+            self._relieve()
         for one in slow:
             if one.begun_at is not None:
                 leases.begun(one.claim, time.monotonic() - one.begun_at, self.seat.label)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from orchestration.engine.decide import Result
 from orchestration.engine.errors import UnknownTask
@@ -35,8 +37,12 @@ IDLE = 5.0  # seconds between looks when no wake-up comes
 MOST = 32  # rows in one sync batch
 ASYNC_MOST = 200  # bodies on the event loop at once
 TARGET = 0.02  # seconds of work that a batch may hold
+PARTING = 3.0  # seconds past its grace that a stopping lane tries to settle while the database is away
 STREAK = 0.1  # seconds that children may be kept along before others get their turn
 HUNGER = 0.005  # seconds without another look after one that found nothing more
+
+
+Finished = tuple[Held, Result, float]  # with the monotonic time at which the body ended
 
 
 class Lane:
@@ -44,12 +50,14 @@ class Lane:
 
     name = ""
 
-    def __init__(self, seat: Seat, stop_fds: Sequence[int]) -> None:
+    def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
         self.seat = seat
+        self.grace = grace
         self.waiter = Waiter(stop_fds)
-        self.finished: deque[tuple[Held, Result, float]] = deque()
+        self.finished: deque[Finished] = deque()
         self.claimer = Claimer(seat.worker, seat.pid, seat.queues, self.name, seat.lease)
         self._backoff = 0.1
+        self._give_up_at: float | None = None
         self._streak_began = 0.0
         self._fed_at = 0.0
 
@@ -79,8 +87,19 @@ class Lane:
     def _recover(self, error: Exception) -> None:
         log.warning("The database is away (%s); trying again in %.1f s.", str(error).strip(), self._backoff)
         connection.close()
-        self.seat.stopping.wait(self._backoff)
-        self._backoff = min(self._backoff * 2, 2.0)
+        if not self.seat.stopping.wait(self._backoff):
+            self._backoff = min(self._backoff * 2, 2.0)
+            return
+        # Stopping: what cannot be settled any more is left to its lease, whose end another cluster sees.
+        now = time.monotonic()
+        self._give_up_at = self._give_up_at or now + self.grace + PARTING
+        if now > self._give_up_at:
+            self.abandon()
+        time.sleep(0.1)
+
+    def abandon(self) -> None:
+        """Forget what is in hand; its leases end by themselves."""
+        self.finished.clear()
 
     # --- claiming and settling ---------------------------------------------------------------------
 
@@ -101,16 +120,19 @@ class Lane:
         if claims:
             self.accept(self.seat.take(claims, self.name))
 
-    def settle_finished(self) -> None:
-        """Settle what has finished, claiming along; what could not be settled stays in `finished`."""
-        batch = [self.finished.popleft() for _ in range(len(self.finished))]
+    def settle_finished(self, *, more: bool = True) -> None:
+        """Settle what has finished, claiming `more` along; what could not be settled stays in `finished`."""
+        batch = self._gather()
         if not batch:
             return
         for held, _, _ in batch:
             flush(held)
         try:
             with self.seat.claiming:
-                report = self._settle(batch)
+                report = self._settle(batch, more)
+        except (DataError, IntegrityError):
+            self._settle_apart(batch)
+            return
         except BaseException:
             self.finished.extendleft(reversed(batch))
             raise
@@ -119,13 +141,35 @@ class Lane:
         for execution_id in report.unfinished:
             settle_waves(execution_id)
 
-    def _settle(self, batch: list[tuple[Held, Result, float]]) -> Report:
+    def _settle_apart(self, batch: list[Finished]) -> None:
+        """Find the outcome that the database refuses, and settle it as a failure that says so."""
+        for held, result, ended in batch:
+            try:
+                with self.seat.claiming:
+                    self._settle([(held, result, ended)], more=False)
+            except (DataError, IntegrityError) as refused:
+                log.exception("The database refused the outcome of %s.", _name(held.claim))
+                failed = replace(
+                    result, outcome=Outcome.FAILED, result=None, error=bodies.describe(refused), asked=False
+                )
+                with self.seat.claiming:
+                    self._settle([(held, failed, ended)], more=False)
+
+    def _gather(self) -> list[Finished]:
+        batch: list[Finished] = []
+        with contextlib.suppress(IndexError):  # the heartbeat may gather at the same time
+            while len(batch) < ASYNC_MOST:
+                batch.append(self.finished.popleft())
+        return batch
+
+    def _settle(self, batch: list[Finished], more: bool) -> Report:
         now = time.monotonic()
         if now - self._streak_began > STREAK * 2:
             self._streak_began = now
         # Children are kept along for a while; then whoever is more urgent gets a turn.
         keep = now - self._streak_began < STREAK
         room = self._room() + (len(batch) if self.name == "async" else 0)
+        room = room if more else 0
         take = room if now - self._fed_at > HUNGER else min(room, 1 if keep else 0)
         outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]
         report = settle(outcomes, self.claimer, take=take, keep_child=keep and take > 0, lost_too=False)
@@ -192,8 +236,8 @@ class SyncLane(Lane):
 
     name = "sync"
 
-    def __init__(self, seat: Seat, stop_fds: Sequence[int]) -> None:
-        super().__init__(seat, stop_fds)
+    def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
+        super().__init__(seat, stop_fds, grace)
         self.pending: deque[Held] = deque()
         self._typical: float | None = None  # seconds a body takes, smoothed
         self._first_finished = 0.0
@@ -250,16 +294,20 @@ class SyncLane(Lane):
         if connection.in_atomic_block:  # a body that left a transaction open must not take our settle into it
             connection.close()
 
-    def hand_back_pending(self) -> list[Held]:
-        """Hand back what waits behind the present body; called by the heartbeat as well."""
-        back: list[Held] = []
-        while True:
-            try:
-                held = self.pending.pop()
-            except IndexError:
-                return back
-            back.append(held)
-            self.hand_back(held)
+    def hand_back_pending(self) -> None:
+        """Hand back what waits behind the present body."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self.hand_back(self.pending.pop())
+
+    def relieve(self) -> None:
+        """Settle what finished before a slow body and hand back what waits behind it; the heartbeat calls this."""
+        self.hand_back_pending()
+        self.settle_finished(more=False)
+
+    def abandon(self) -> None:
+        super().abandon()
+        self.pending.clear()
 
 
 class AsyncLane(Lane):
@@ -267,8 +315,8 @@ class AsyncLane(Lane):
 
     name = "async"
 
-    def __init__(self, seat: Seat, stop_fds: Sequence[int]) -> None:
-        super().__init__(seat, stop_fds)
+    def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
+        super().__init__(seat, stop_fds, grace)
         self.active: dict[int, asyncio.Task[None]] = {}
         self._count = 0
         self._event_loop = asyncio.new_event_loop()

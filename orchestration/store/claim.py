@@ -66,11 +66,13 @@ def claim_within(
             lease_until = {clock.sql(connection, claimer.lease)}
         WHERE id IN (SELECT id FROM chosen) AND status = 'ready'
         RETURNING id, execution_id, node, "index", for_node, attempt, fence, losses, ready_at,
-            (SELECT version_id FROM orchestration_execution e WHERE e.id = execution_id), {clock.sql(connection)}
+            (SELECT version_id FROM orchestration_execution e WHERE e.id = execution_id), {clock.sql(connection)},
+            priority, available_at
     """
     worker = sql.key(connection, claimer.worker)
     rows = execute(connection, text, [*params, limit, worker, claimer.pid, lost_too])
-    return sorted((_claim(row) for row in rows), key=lambda claim: claim.run_id)
+    # RETURNING has no order of its own: begin with the most urgent.
+    return [_claim(row) for row in sorted(rows, key=lambda row: (row[11], row[12], row[0]))]
 
 
 def _claimable(connection: BaseDatabaseWrapper, claimer: Claimer) -> tuple[str, list[Any]]:

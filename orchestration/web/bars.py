@@ -37,15 +37,17 @@ class Bar:
     parts: Sequence[Part]
 
 
-def of_executions(rows: Sequence[Execution], longest: float) -> list[Bar]:
-    """Return one bar an execution, the oldest first: its height the duration, its colour the status."""
+def of_executions(rows: Sequence[Execution], longest: float, slots: int) -> list[Bar]:
+    """Return one bar an execution, the newest in the last slot: its height the duration, its colour the status."""
     found = []
-    for place, row in enumerate(reversed(rows)):
+    for place, row in enumerate(reversed(rows), slots - len(rows)):
         seconds = _ran(row)
         height = max(_LEAST, HEIGHT * seconds / longest) if longest else _LEAST
         label = f"{word(row.status)} · {spell_duration(seconds)} · {_when(row)}"
         href = reverse("execution", args=[row.pk])
-        found.append(Bar(place, href, label, [Part(row.status, HEIGHT - min(height, HEIGHT), min(height, HEIGHT))]))
+        found.append(
+            Bar(place, href, label, [Part(row.status, HEIGHT - min(height, HEIGHT), min(height, HEIGHT))])
+        )
     return found
 
 

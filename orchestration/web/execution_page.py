@@ -27,9 +27,20 @@ from .words import WORDS
 VIEWS = ("graph", "timeline", "nodes")
 LINES = 400
 ARTIFACTS = 200
+MOVING = 12
 VERBS = ("retry", "resume", "pause", "cancel", "terminate")
+_MOVING = ("running", "retrying", "waiting", "attention", "blocked")
 # The order of the coloured parts of the header's bar.
-_COUNTED = ("succeeded", "recovered", "running", "retrying", "failed", "upstream_failed", "cancelled", "skipped")
+_COUNTED = (
+    "succeeded",
+    "recovered",
+    "running",
+    "retrying",
+    "failed",
+    "upstream_failed",
+    "cancelled",
+    "skipped",
+)
 
 
 class ExecutionPage:
@@ -65,7 +76,15 @@ class ExecutionPage:
         """Return the whole page's context."""
         # The point that the live page goes on from is read first: what comes twice is known by its number.
         found = {"seq": self.execution.seq, "line": self._last_line()}
-        return found | {"all_statuses": WORDS} | self._base() | self._header() | self._canvas() | self._log() | self._inspector()
+        return (
+            found
+            | {"all_statuses": WORDS}
+            | self._base()
+            | self._header()
+            | self._canvas()
+            | self._log()
+            | self._inspector()
+        )
 
     def part_context(self, name: str) -> dict[str, Any]:
         """Return the context of one part."""
@@ -73,7 +92,12 @@ class ExecutionPage:
         return self._base() | makers.get(name, self._inspector)()
 
     def _base(self) -> dict[str, Any]:
-        return {"execution": self.execution, "selected": self.selected, "ended": self.ended, "now": timezone.now()}
+        return {
+            "execution": self.execution,
+            "selected": self.selected,
+            "ended": self.ended,
+            "now": timezone.now(),
+        }
 
     def _header(self) -> dict[str, Any]:
         can = executor.can(self.principal, self.execution)
@@ -131,8 +155,11 @@ class ExecutionPage:
     def _inspector(self) -> dict[str, Any]:
         if self.selected:
             return node_context(self.execution, self.selected, self.query.get("index"))
-        artifacts = Artifact.objects.filter(execution=self.execution).order_by("-created_at", "-id")[:ARTIFACTS]
-        return {"artifacts": artifacts}
+        artifacts = Artifact.objects.filter(execution=self.execution).order_by("-created_at", "-id")[
+            :ARTIFACTS
+        ]
+        moving = [view for view in self.views if view["status"] in _MOVING]
+        return {"artifacts": artifacts, "moving": moving[:MOVING], "moving_count": len(moving)}
 
     def _last_line(self) -> int:
         lines = LogLine.objects.filter(execution=self.execution).order_by("-id")
@@ -154,12 +181,21 @@ def node_context(execution: Execution, node: str, index: str | None) -> dict[str
         "node": node,
         "spec": spec,
         "run": run,
-        "view": next(each for each in view if each["node"] == node),
+        "shown": next(each for each in view if each["node"] == node),
         "attempts": attempts(history.get((node, None if item < 0 else item), ())),
         "events": events[-200:],
         "children": graph.children[node],
-        "worker": next((span.worker for span in reversed(history.get((node, None if item < 0 else item), ())) if span.worker), ""),
-        "artifacts": Artifact.objects.filter(execution=execution, node=node).order_by("created_at", "id")[:ARTIFACTS],
+        "worker": next(
+            (
+                span.worker
+                for span in reversed(history.get((node, None if item < 0 else item), ()))
+                if span.worker
+            ),
+            "",
+        ),
+        "artifacts": Artifact.objects.filter(execution=execution, node=node).order_by("created_at", "id")[
+            :ARTIFACTS
+        ],
     }
 
 
@@ -169,6 +205,8 @@ def _parts(counts: Counter[str], total: int) -> list[dict[str, Any]]:
     for status in _COUNTED:
         if counts[status]:
             width = 100 * counts[status] / total
-            found.append({"status": status, "x": round(x, 3), "width": round(width, 3), "count": counts[status]})
+            found.append(
+                {"status": status, "x": round(x, 3), "width": round(width, 3), "count": counts[status]}
+            )
             x += width
     return found

@@ -96,7 +96,10 @@ def json_element(value: Any) -> SafeString:
     cut = text[:JSON_LIMIT]
     parts, end = [], 0
     for found in _TOKEN.finditer(cut):
-        parts += [escape(cut[end : found.start()]), f'<span class="j-{found.lastgroup}">{escape(found[0])}</span>']
+        parts += [
+            escape(cut[end : found.start()]),
+            f'<span class="j-{found.lastgroup}">{escape(found[0])}</span>',
+        ]
         end = found.end()
     parts.append(escape(cut[end:]))
     if len(text) > JSON_LIMIT:

@@ -10,7 +10,14 @@ from typing import Any
 Event = dict[str, Any]
 Key = tuple[str, int | None]
 
-QUEUED, RUNNING, RETRYING, WAITING, ATTENTION, BLOCKED = "ready", "running", "retrying", "waiting", "attention", "blocked"
+QUEUED, RUNNING, RETRYING, WAITING, ATTENTION, BLOCKED = (
+    "ready",
+    "running",
+    "retrying",
+    "waiting",
+    "attention",
+    "blocked",
+)
 _OPENS = {
     "node.ready": QUEUED,
     "node.released": QUEUED,

@@ -55,9 +55,13 @@ class StartForm(forms.Form):
         initial=3,
         choices=[(1, _("1 – first")), (2, "2"), (3, _("3 – normal")), (4, "4"), (5, _("5 – last"))],
     )
-    tags = forms.CharField(label=_("Tags"), required=False, max_length=500, help_text=_("Separated by commas."))
+    tags = forms.CharField(
+        label=_("Tags"), required=False, max_length=500, help_text=_("Separated by commas.")
+    )
 
-    def __init__(self, schema: Schema | None, data: Mapping[str, Any] | None = None, *, whole: bool = False) -> None:
+    def __init__(
+        self, schema: Schema | None, data: Mapping[str, Any] | None = None, *, whole: bool = False
+    ) -> None:
         super().__init__(data, label_suffix="", use_required_attribute=True)
         self.schema = schema
         self.properties = {} if whole else _properties(schema)
@@ -122,7 +126,11 @@ def _properties(schema: Schema | None) -> dict[str, Schema]:
     if not schema or _kind(schema)[0] != "object":
         return {}
     found = schema.get("properties")
-    return {name: spec for name, spec in found.items() if isinstance(spec, Mapping)} if isinstance(found, Mapping) else {}
+    return (
+        {name: spec for name, spec in found.items() if isinstance(spec, Mapping)}
+        if isinstance(found, Mapping)
+        else {}
+    )
 
 
 def _kind(spec: Schema) -> tuple[str, bool]:

@@ -12,7 +12,31 @@ from .format import spell_duration
 from .history import RUNNING, Event, Span, spans
 
 ROWS = 1_000
-_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
+_STEPS = (
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14_400,
+    28_800,
+    86_400,
+)
 _TICKS = 6
 _THINNEST = 0.25  # percent: an attempt of a millisecond is still to be seen
 
@@ -65,7 +89,12 @@ def make_timeline(
     others = [view for view in views if not view["started_at"]]
     scale = _Scale(start, end, total)
     rows = [
-        Row(view, scale.bars(history.get((view["node"], view["index"]), ()), view), view["node"] in path, _took(view))
+        Row(
+            view,
+            scale.bars(history.get((view["node"], view["index"]), ()), view),
+            view["node"] in path,
+            _took(view),
+        )
         for view in (begun + others)[:ROWS]
     ]
     return Timeline(rows, scale.ticks(), max(0, len(views) - ROWS), total)
@@ -73,7 +102,9 @@ def make_timeline(
 
 def critical_path(graph: Graph, views: Sequence[Mapping[str, Any]]) -> set[str]:
     """Return the chain of nodes, each the last its successor waited for, that ends with the last to finish."""
-    ends = {view["node"]: str(view["finished_at"]) for view in views if view["finished_at"] and view["started_at"]}
+    ends = {
+        view["node"]: str(view["finished_at"]) for view in views if view["finished_at"] and view["started_at"]
+    }
     path: set[str] = set()
     node = max(ends, key=ends.__getitem__, default=None)
     while node is not None and node not in path:
@@ -99,7 +130,9 @@ class _Scale:
         marks = range(1, int(self.total / step) + 1)
         # The last label would not fit beside the end.
         return [
-            Tick(round(100 * n * step / self.total, 3), spell_tick(n * step)) for n in marks if n * step / self.total < 0.96
+            Tick(round(100 * n * step / self.total, 3), spell_tick(n * step))
+            for n in marks
+            if n * step / self.total < 0.96
         ]
 
     def _bar(self, span: Span, view: Mapping[str, Any]) -> Bar:
@@ -108,7 +141,9 @@ class _Scale:
         width = max(self._percent(end - self.start) - x, _THINNEST if span.kind == RUNNING else 0)
         status = (span.outcome or "running") if span.kind == RUNNING else span.kind
         seconds = (end - span.start).total_seconds()
-        return Bar(span.kind, status, round(min(x, 100 - _THINNEST), 3), round(width, 3), spell_duration(seconds))
+        return Bar(
+            span.kind, status, round(min(x, 100 - _THINNEST), 3), round(width, 3), spell_duration(seconds)
+        )
 
     def _percent(self, offset: timedelta) -> float:
         return min(100.0, max(0.0, 100 * offset.total_seconds() / self.total))

@@ -38,11 +38,16 @@ def word(status: str) -> str:
 def icon(name: str, extra: str = "") -> SafeString:
     """Return an icon of the sprite; it says nothing to a screen reader."""
     css = f"icon {extra}".strip()
-    return format_html('<svg class="{}" aria-hidden="true"><use href="{}#{}"/></svg>', css, static(SPRITE), name)
+    return format_html(
+        '<svg class="{}" aria-hidden="true"><use href="{}#{}"/></svg>', css, static(SPRITE), name
+    )
 
 
 def badge(status: str) -> SafeString:
     """Return icon, word and colour of a status."""
     return format_html(
-        '<span class="status" data-status="{}">{}<span>{}</span></span>', status, icon(f"status-{status}"), word(status)
+        '<span class="status" data-status="{}">{}<span>{}</span></span>',
+        status,
+        icon(f"status-{status}"),
+        word(status),
     )

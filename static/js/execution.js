@@ -35,7 +35,9 @@ function take(frame) {
     graph.recount();
     refetch("header", 250);
     if (page.dataset.view === "timeline") refetch("canvas", 1000);
-    if (frame.nodes.some((node) => node.node === page.dataset.selected)) refetch("inspector", 150);
+    const selected = page.dataset.selected;
+    if (!selected) refetch("inspector", 1000);
+    else if (frame.nodes.some(({ node }) => node === selected)) refetch("inspector", 150);
   }
   log.add(frame.lines);
   const before = page.dataset.status;

@@ -15,18 +15,26 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
+from orchestration.engine.decide import Result
+from orchestration.engine.states import Outcome
 from orchestration.models import Execution, ExecutionEvent
 from orchestration.store import claim as claims
+from orchestration.store import clock
 from orchestration.store.leases import Line, begun, report_progress, write_lines
 from orchestration.store.locked import Claimer
+from orchestration.store.settle import Settled, settle_alone
 from tests import factories
-from tests.factories import Act, clock
+from tests.factories import Act
 
 from .conftest import Elsewhere, cookie
 
 
 def take(number: int) -> list[claims.Claim]:
     return claims.claim(Claimer(uuid.uuid4(), 4711, ("default",), "sync", 3600.0), number)
+
+
+def end(held: claims.Claim) -> None:
+    settle_alone(Settled(held, Result(held.key, Outcome.SUCCEEDED, "null")))
 
 
 def line(number: int, message: str) -> Line:
@@ -60,9 +68,7 @@ def test_who_comes_back_gets_exactly_the_events_and_lines_that_were_missed(watch
     before.connection.close()
     at = before.frames[-1]
     write_lines(held, [line(2, "missed")])
-    factories.settle_alone(
-        factories.Settled(held, factories.Result(held.key, factories.Outcome.SUCCEEDED, "null"))
-    )
+    end(held)
     factories.play(execution)
     after = watch(execution, session, after=at["seq"], line=at["line"]).read(lambda seen: seen.frames)
     assert before.seqs + after.seqs == everything(execution)
@@ -109,7 +115,7 @@ def test_a_restless_node_is_shown_ten_times_a_second_and_its_last_word_arrives(
             report_progress(held, {"fraction": count / 200, "text": str(count), "at": "2026-01-31T12:00:00Z"})
             time.sleep(0.01)
 
-    def last(seen) -> str:
+    def last(seen) -> str | None:
         return next((node["progress"] or {}).get("text") for node in seen.frames[-1]["nodes"])
 
     watcher.read(lambda seen: seen.nodes.get("extract") == "running")

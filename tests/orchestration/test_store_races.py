@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from unittest import mock
 
@@ -10,6 +11,7 @@ from django.db import connection
 
 from orchestration import models
 from orchestration.engine.errors import IllegalMove
+from orchestration.engine.states import Outcome
 from orchestration.store import acts, sql, versions
 from orchestration.store import settle as settle_module
 from orchestration.store.claim import claim
@@ -36,10 +38,8 @@ def _settle_both_at_once(id):
 
     def load_then_meet(*args):
         load(*args)
-        try:
+        with contextlib.suppress(threading.BrokenBarrierError):  # the guard keeps the other one out
             meeting.wait(1.0)
-        except threading.BrokenBarrierError:
-            pass  # the guard keeps the other one out: they never meet
 
     with mock.patch.object(settle_module, "_load", load_then_meet):
         return together(lambda: settle(done(a)), lambda: settle(done(b)))
@@ -48,7 +48,7 @@ def _settle_both_at_once(id):
 @pytest.mark.postgres
 def test_without_the_row_lock_two_settles_of_one_join_break_it():
     id = begin(DIAMOND)
-    with mock.patch.object(sql, "for_update", lambda *_, **__: ""):
+    with mock.patch.object(sql, "for_update", return_value=""):
         results = _settle_both_at_once(id)
     run_to_end()
     broken = any(isinstance(result, Exception) for result in results) or status(id) != "succeeded"
@@ -135,8 +135,6 @@ def test_two_processes_that_find_the_same_change_make_one_version():
 
 
 def test_two_people_who_retry_at_once_reopen_it_once():
-    from orchestration.engine.states import Outcome
-
     for _ in range(15):
         id = begin({"a": []})
         settle(done(claim(seat(), 1), Outcome.FAILED))

@@ -204,12 +204,10 @@ def test_skips_travel_in_waves_and_a_stop_between_them_loses_nothing():
 
 def test_more_urgent_executions_are_claimed_first_then_older_ones():
     version = versions.version_of(_chain("chain", 1))
-    late, urgent = (start(version, [order(priority=p)])[0].id for p in (3, 1))
-    early = models.Execution.objects.exclude(pk__in=[late, urgent])
-    assert not early.exists()
-    assert [one.execution_id for one in claim(seat(), 2)][0] in (late, urgent)
-    models.NodeRun.objects.update(status="ready", lease_until=None)
-    assert claim(seat(), 1)[0].execution_id == urgent
+    ids = [start(version, [order(priority=priority)])[0].id for priority in (3, 3, 1, 5, 2)]
+    expected = [ids[n] for n in (2, 4, 0, 1, 3)]
+    assert [one.execution_id for one in claim(seat(), 2)] == expected[:2]
+    assert [one.execution_id for one in claim(seat(), 5)] == expected[2:]
 
 
 def test_a_claim_serves_its_own_queue_and_lane_only():

@@ -44,7 +44,9 @@ def executions(request: HttpRequest) -> HttpResponse:
     try:
         filters = ExecutionFilter.from_query(request.GET)
         found = queries.executions(principal, filters).defer("input", "output", "labels")
-        page = queries.page(found, after=request.GET.get("after"), before=request.GET.get("before"), limit=PAGE)
+        page = queries.page(
+            found, after=request.GET.get("after"), before=request.GET.get("before"), limit=PAGE
+        )
     except InvalidOption as error:
         refused, status = str(error), error.status
     context = {
@@ -58,7 +60,9 @@ def executions(request: HttpRequest) -> HttpResponse:
     if request.htmx and request.htmx.target == "list":  # type: ignore[attr-defined]
         return render(request, "orchestration/_executions_list.html", context, status=status)
     names = queries.workflows(principal).values_list("name", flat=True)[:1000]
-    return render(request, "orchestration/executions.html", context | {"workflows": names, **_choices()}, status=status)
+    return render(
+        request, "orchestration/executions.html", context | {"workflows": names, **_choices()}, status=status
+    )
 
 
 def _choices() -> dict[str, object]:

@@ -25,20 +25,31 @@ def workers(request: HttpRequest) -> HttpResponse:
     fresh = set(queries.live_worker_nodes().values_list("pk", flat=True))
     runs = _runs(request, found)
     rows = [
-        {"worker": each, "fresh": each.pk in fresh, "runs": runs[each.pk][:RUNS_EACH], "busy": len(runs[each.pk])}
+        {
+            "worker": each,
+            "fresh": each.pk in fresh,
+            "runs": runs[each.pk][:RUNS_EACH],
+            "busy": len(runs[each.pk]),
+        }
         for each in found
     ]
     slots = sum(row["worker"].slots for row in rows if row["fresh"])
     busy = sum(row["busy"] for row in rows if row["fresh"])
     context = {"rows": rows, "alive": len(fresh), "slots": slots, "busy": busy}
-    template = "orchestration/_workers_list.html" if request.headers.get("HX-Target") == "list" else "orchestration/workers.html"
+    template = (
+        "orchestration/_workers_list.html"
+        if request.headers.get("HX-Target") == "list"
+        else "orchestration/workers.html"
+    )
     return render(request, template, context)
 
 
 def _runs(request: HttpRequest, workers: list[WorkerNode]) -> dict[object, list[NodeRun]]:
     """Return what each holds; a node of an execution that the person may not view is counted and not named."""
     runs = list(queries.running_on(workers))
-    seen = queries.executions(Principal.for_request(request)).filter(pk__in={run.execution_id for run in runs})
+    seen = queries.executions(Principal.for_request(request)).filter(
+        pk__in={run.execution_id for run in runs}
+    )
     named = set(seen.values_list("pk", flat=True))
     found: dict[object, list[NodeRun]] = {worker.pk: [] for worker in workers}
     for run in runs:

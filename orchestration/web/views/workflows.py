@@ -17,15 +17,18 @@ from ... import executor, queries, registry
 from ...engine.errors import Igon7Error, InvalidInput
 from ...models import Workflow
 from ...queries.stats import recent, summarise
+from ...store.versions import graph_of
 from .. import bars
 from ..access import load_workflow
-from ..pictures import picture
+from ..pictures import layout_of, picture
 from ..schema_form import StartForm
 
 LAST = 50
 LAST_IN_LIST = 20
 LISTED = 200
 VERSIONS = 20
+NODES = 2_000  # listed beside the graph
+FITS = 1_400  # a graph up to this width is drawn as wide as its card
 
 
 @require_GET
@@ -41,7 +44,7 @@ def workflows(request: HttpRequest) -> HttpResponse:
 
 def _listed(workflow: Workflow, last: list[Any]) -> dict[str, Any]:
     summary = summarise(last)
-    drawn = bars.of_executions(last, summary.longest)
+    drawn = bars.of_executions(last, summary.longest, LAST_IN_LIST)
     return {"workflow": workflow, "last": last[0] if last else None, "summary": summary, "bars": drawn}
 
 
@@ -91,9 +94,12 @@ def _show(
         "known": registry.get(workflow.name) is not None,
         "last": last[:8],
         "summary": summary,
-        "bars": bars.of_executions(last, summary.longest),
+        "bars": bars.of_executions(last, summary.longest, LAST),
         "slots": LAST,
         "versions": queries.versions(workflow)[:VERSIONS],
-        "picture": picture(workflow.current_id, {}) if workflow.current_id else "",
     }
+    if workflow.current_id:
+        version = workflow.current_id
+        context |= {"picture": picture(version, {}), "nodes": list(graph_of(version).nodes.values())[:NODES]}
+        context["fits"] = layout_of(version).width <= FITS
     return render(request, "orchestration/workflow.html", context, status=status)

@@ -4,7 +4,7 @@ import { page } from "./page.js";
 
 const ENDED = new Set(["succeeded", "recovered", "failed", "upstream_failed", "cancelled", "skipped"]);
 const LOUDEST = ["failed", "upstream_failed", "attention", "blocked", "running", "retrying", "waiting", "ready"];
-let zoom = 0; // 0: as large as fits, at most the natural size
+let zoom = 0; // 0: as large as fits, within what can be read
 
 const svg = () => page.querySelector("#x-canvas svg.graph");
 const word = (status) =>
@@ -52,20 +52,21 @@ export function start() {
   page.querySelector("[data-zoom]").onclick = (event) => {
     const by = event.target.closest("[data-zoom-by]")?.dataset.zoomBy;
     if (!by) return;
-    zoom = by === "fit" ? 0 : scale() * (by === "in" ? 1.25 : 0.8);
+    zoom = by === "fit" ? fits() : scale() * (by === "in" ? 1.25 : 0.8);
     resize();
   };
   svg().onkeydown = move;
   svg().querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-function scale() {
+function fits() {
   const { width, height } = svg().viewBox.baseVal;
   const pane = svg().parentElement;
-  const fits = Math.min(1, pane.clientWidth / width, pane.clientHeight / height);
-  // Text below this is not read; a larger graph scrolls.
-  return zoom || Math.max(fits, 0.62);
+  return Math.min(1, pane.clientWidth / width, pane.clientHeight / height);
 }
+
+// Text smaller than this is not read; a larger graph scrolls until somebody asks for all of it.
+const scale = () => zoom || Math.max(fits(), 0.72);
 
 function resize() {
   const by = Math.min(2, Math.max(0.1, scale()));
