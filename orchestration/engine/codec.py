@@ -9,6 +9,7 @@ import enum
 import hashlib
 import json
 import math
+import re
 import uuid
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,6 +20,8 @@ from .graph import Graph, NodeSpec, make_graph
 from .policies import AtLeast, Join, RetryPolicy, check_join
 
 FORMAT = 1
+MAX_DEPTH = 500  # SQLite checks JSON to a depth of 1,000 (https://www.sqlite.org/json1.html), PostgreSQL to its stack's
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
 
 
 # --- payloads --------------------------------------------------------------------------------------
@@ -44,7 +47,17 @@ def dump_payload(value: Any, what: str, limit: int) -> str:
         raise NotSerialisable(what=what, reason="a text in it contains a lone surrogate") from None
     if size > limit:
         raise PayloadTooLarge(what=what, size=size, limit=limit)
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+        raise NotSerialisable(what=what, reason=f"it is nested more than {MAX_DEPTH} deep")
     return text
+
+
+def _depth(text: str) -> int:
+    deepest = depth = 0
+    for token in _TOKENS.finditer(text):
+        depth += (token[1] is not None) - (token[2] is not None)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _encode(value: Any) -> Any:

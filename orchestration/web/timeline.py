@@ -37,7 +37,7 @@ _STEPS = (
     28_800,
     86_400,
 )
-_TICKS = 6
+_TICKS = 8
 _THINNEST = 0.25  # percent: an attempt of a millisecond is still to be seen
 
 
