@@ -144,7 +144,7 @@ class Cluster:
         """Return the pids of the whole group: parent, sentinel, workers and django-q2's helpers."""
         found = []
         for entry in Path("/proc").iterdir():
-            with suppress(ValueError, ProcessLookupError, FileNotFoundError, PermissionError):
+            with suppress(OSError, ValueError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
                 if int(fields[2]) == self.pid and fields[0] != "Z":
                     found.append(int(entry.name))

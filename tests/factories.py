@@ -1,6 +1,7 @@
-"""Rows as the product writes them: executions are started, claimed and settled through the store, on a clock that jumps.
+"""Rows as the product writes them: executions are started, claimed and settled through the store.
 
-`play` is a worker that computes nothing: it claims what is ready, lets each body "take" its scripted time, and settles.
+`play` is a worker that computes nothing: it claims what is ready, lets each body "take" its scripted time on a
+clock that jumps, and settles.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def make_workflow(
 def flight_delays(carriers: Sequence[str] = CARRIERS) -> Workflow:
     """Build the shape of the sample: read, a node per carrier and the weather, join, report."""
     middle = [f"carrier-{code}" for code in carriers]
-    edges: dict[str, Sequence[str]] = {"read": (), **dict.fromkeys([*middle, "weather"], ["read"])}
+    edges: dict[str, Sequence[str]] = {"read": (), **{key: ["read"] for key in [*middle, "weather"]}}
     edges |= {"join": [*middle, "weather"], "report": ["join"]}
     about = "How late New York flew: 27,004 departures of January 2013, by carrier, hour and weather."
     return make_workflow(

@@ -25,7 +25,7 @@ class Endpoint(APIView):
     """A view whose methods are the ones that `required_actions` names."""
 
     parser_classes = (StrictJSONParser,)
-    permission_classes: ClassVar[tuple[type[BasePermission], ...]] = (ActionPermission,)
+    permission_classes: tuple[type[BasePermission], ...] = (ActionPermission,)
     required_actions: ClassVar[dict[str, str]] = {}
     http_method_names = ("get", "head", "post")
 

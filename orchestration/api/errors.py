@@ -55,7 +55,8 @@ def answer(
 def handler(error: Exception, context: dict[str, Any]) -> Response:
     """Turn whatever a view raised into a response of the one shape."""
     if isinstance(error, Igon7Error):
-        return answer(error.status, error.code, str(error), getattr(error, "errors", None))
+        kind = type(error)  # an error's own field may be called status too: IllegalMove's is the execution's
+        return answer(kind.status, kind.code, str(error), getattr(error, "errors", None))
     if isinstance(error, Denied):
         return _denied(error, context)
     if isinstance(error, Http404):

@@ -249,7 +249,7 @@ def finish(view: View, duration: float | None) -> list[Command]:
 
 def brief(error: dict[str, Any]) -> dict[str, Any]:
     """Return an error without its traceback, as events carry it."""
-    kept = {name: error[name] for name in ("node", "type", "message", "code") if name in error}
+    kept: dict[str, Any] = {n: error[n] for n in ("node", "type", "message", "code") if n in error}
     if len(str(kept.get("message", ""))) > 2000:
         kept["message"] = str(kept["message"])[:2000] + "…"
     return kept

@@ -17,7 +17,7 @@ class Key(NamedTuple):
     """Which NodeRun: a node, a map's item (-1: none), and whom a fallback or handler serves ("": nobody)."""
 
     node: str
-    index: int = -1
+    index: int = -1  # type: ignore[assignment]  # tuple.index is shadowed on purpose
     for_node: str = ""
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime, timezone
 from typing import Any
 
 from django.db.models import QuerySet
 
-from ..models import ExecutionEvent, LogLine
+from orchestration.models import ExecutionEvent, LogLine
 
 _COLUMNS = ("seq", "type", "at", "node", "index", "attempt", "data")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -18,7 +18,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 def instant(at: datetime | None) -> str | None:
     """Return a time as ISO 8601 in UTC with microseconds."""
-    return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
 
 
 def event_json(event: ExecutionEvent) -> dict[str, Any]:

@@ -15,11 +15,12 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from ..engine import uuid7
-from ..engine.durations import seconds
-from ..engine.errors import InvalidOption
-from ..engine.states import ExecutionStatus
-from ..models import Execution
+from orchestration.engine import uuid7
+from orchestration.engine.durations import seconds
+from orchestration.engine.errors import InvalidOption
+from orchestration.engine.states import ExecutionStatus
+from orchestration.models import Execution
+
 from .lookups import Holds
 
 STATUSES = tuple(status.value for status in ExecutionStatus)

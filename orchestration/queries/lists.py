@@ -8,13 +8,13 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
+from orchestration.engine.errors import UnknownArtifact, UnknownExecution, UnknownWorkflow
+from orchestration.engine.graph import suggest
+from orchestration.engine.states import NodeStatus
+from orchestration.models import Artifact, Execution, NodeRun, WorkerNode, Workflow, WorkflowVersion
 from security.policies import visible_to
 from security.principals import Principal
 
-from ..engine.errors import UnknownArtifact, UnknownExecution, UnknownWorkflow
-from ..engine.graph import suggest
-from ..engine.states import NodeStatus
-from ..models import Artifact, Execution, NodeRun, WorkerNode, Workflow, WorkflowVersion
 from .filters import ExecutionFilter
 
 # A keeper writes its heartbeat every few seconds; after this long the worker node is not there.

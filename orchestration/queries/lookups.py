@@ -15,12 +15,12 @@ class Holds(Lookup):
     prepare_rhs = False
     output_field = BooleanField()
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Ask PostgreSQL's containment."""
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} @> %s::jsonb", [*params, json.dumps([self.rhs])]
+        return f"{column} @> %s::jsonb", (*params, json.dumps([self.rhs]))
 
-    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Look through the list, which SQLite keeps as text."""
         column, params = self.process_lhs(compiler, connection)
-        return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = %s)", [*params, self.rhs]
+        return f"EXISTS (SELECT 1 FROM json_each({column}) WHERE value = %s)", (*params, self.rhs)  # noqa: S608 - a column

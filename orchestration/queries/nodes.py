@@ -9,9 +9,10 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from ..engine.graph import Graph
-from ..engine.states import EXECUTION_TERMINAL, ExecutionStatus, NodeStatus
-from ..models import Execution, NodeRun
+from orchestration.engine.graph import Graph
+from orchestration.engine.states import EXECUTION_TERMINAL, ExecutionStatus, NodeStatus
+from orchestration.models import Execution, NodeRun
+
 from .events import instant
 
 RETRYING = "retrying"  # a READY node between two attempts; a word for people, not a state

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from django.db.models import QuerySet
 
-from ..engine.errors import InvalidOption
-from ..models import Execution
+from orchestration.engine.errors import InvalidOption
+from orchestration.models import Execution
 
 LIMIT = 200
 Row = TypeVar("Row")

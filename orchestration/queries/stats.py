@@ -12,10 +12,10 @@ from django.db.models import Count, OuterRef, Q, Subquery
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
+from orchestration.engine.states import EXECUTION_TERMINAL, ExecutionStatus
+from orchestration.models import Execution, Workflow
 from security.principals import Principal
 
-from ..engine.states import EXECUTION_TERMINAL, ExecutionStatus
-from ..models import Execution, Workflow
 from .filters import ExecutionFilter
 from .lists import executions
 

@@ -10,9 +10,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from ..engine.states import ExecutionStatus, NodeStatus
-from ..models import Execution, NodeRun
-from ..store.versions import graph_of
+from orchestration.engine.states import ExecutionStatus, NodeStatus
+from orchestration.models import Execution, NodeRun
+from orchestration.store.versions import graph_of
+
 from .lists import live_worker_nodes
 from .nodes import RETRYING, display_status
 

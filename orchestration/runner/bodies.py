@@ -60,6 +60,8 @@ def run_sync(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> 
 
 async def run_async(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> tuple[Outcome, Any]:
     """Run an async body on the event loop; return the outcome and its result or error."""
+    if spec.timeout is not None:  # for a body that blocks the event loop, which then cannot time it out
+        held.kill_at = time.monotonic() + spec.timeout + GRACE
     try:
         async with asyncio.timeout(spec.timeout) as limit:
             value = await body(ctx)
@@ -69,11 +71,14 @@ async def run_async(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: A
         return _outcome(held, error), error
     except BaseException as error:
         return _outcome(held, error), error
+    finally:
+        held.kill_at = None
     return Outcome.SUCCEEDED, value
 
 
 def _outcome(held: Held, error: BaseException) -> Outcome:
-    if isinstance(error, NodeCancelled | Interrupted) and (held.cancelled or held.gone):
+    stopped = isinstance(error, NodeCancelled | Interrupted | asyncio.CancelledError)
+    if stopped and (held.cancelled or held.gone):
         return Outcome.CANCELLED
     return Outcome.TIMED_OUT if isinstance(error, NodeTimeout) else Outcome.FAILED
 
@@ -98,6 +103,8 @@ def _alarm(held: Held, timeout: float | None) -> Iterator[None]:
         held.kill_at = time.monotonic() + timeout + GRACE
     in_body.up = True
     try:
+        if held.gone:  # lost between the claim and here, when there was nothing to interrupt
+            raise Interrupted
         yield
     finally:
         in_body.up = False

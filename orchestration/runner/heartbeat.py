@@ -78,18 +78,20 @@ class Heartbeat(threading.Thread):
         except (DatabaseError, InterfaceError) as error:
             log.warning("The heartbeat could not reach the database: %s", str(error).strip())
             connection.close()
+        except Exception:
+            log.exception("A beat failed; the next one tries again.")
         self._stop_unrenewed(held, now)
         self._enforce_timeouts(held, now)
         self._enforce_stop(held, now)
 
     def _tell(self, held: list[Held], now: float) -> None:
-        slow = [h for h in held if h.begun_at is not None and not h.told and now - h.begun_at > TELL_AFTER]
+        slow = [one for one in held if one.is_in_body and now - (one.begun_at or now) > TELL_AFTER]
         if any(one.lane == "sync" for one in slow):
             self._relieve()
         for one in slow:
-            if one.begun_at is not None:
+            if one.begun_at is not None and not one.told:
                 leases.begun(one.claim, time.monotonic() - one.begun_at, self.seat.label)
-            one.told = True
+                one.told = True
 
     def _renew(self, held: list[Held], now: float) -> None:
         due = [one for one in held if now - one.renewed_at > self.seat.lease / 3]
@@ -117,7 +119,7 @@ class Heartbeat(threading.Thread):
 
     def _lose(self, one: Held) -> None:
         """Stop a body whose claim is no longer ours. (A claim that has just been settled is not held any more.)"""
-        if one in self.seat.held():
+        if one in self.seat.held() and not one.gone:
             one.gone = True
             _interrupt(one)
 
@@ -132,22 +134,26 @@ class Heartbeat(threading.Thread):
 
     def _enforce_timeouts(self, held: list[Held], now: float) -> None:
         for one in held:
-            if one.kill_at is not None and now > one.kill_at and not one.gone:
+            if one.is_in_body and one.kill_at is not None and now > one.kill_at:
                 self._die_for(one)
 
     def _die_for(self, one: Held) -> None:
-        """Settle *timed out* for a body that ignored its alarm, and take the process down with it."""
+        """Settle what a body was that would not be stopped, and take the process down with it."""
+        try:
+            if not one.gone:
+                settle_alone(Settled(one.claim, self._timed_out(one)))
+            elif one.released:
+                settle_alone(Settled(one.claim, Result(one.claim.key, Outcome.RELEASED)))
+        finally:
+            node, pid = one.claim.key.node, os.getpid()
+            log.error("Node %s ignored that it was to stop; its process %d is killed.", node, pid)
+            os.kill(pid, signal.SIGKILL)
+
+    def _timed_out(self, one: Held) -> Result:
         limit = (one.kill_at or 0.0) - bodies.GRACE - (one.begun_at or 0.0)
         error = bodies.describe(NodeTimeout(timeout=round(limit, 3)))
         took = (time.monotonic() - (one.begun_at or 0.0)) * 1000
-        result = Result(one.claim.key, Outcome.TIMED_OUT, error=error, duration=took, worker=self.seat.label)
-        try:
-            settle_alone(Settled(one.claim, result))
-        finally:
-            log.error(
-                "Node %s ignored its timeout; its process %d is killed.", one.claim.key.node, os.getpid()
-            )
-            os.kill(os.getpid(), signal.SIGKILL)
+        return Result(one.claim.key, Outcome.TIMED_OUT, error=error, duration=took, worker=self.seat.label)
 
     def _enforce_stop(self, held: list[Held], now: float) -> None:
         """After a stop, bodies may finish for `grace` seconds; then they are interrupted and handed back."""
@@ -157,7 +163,7 @@ class Heartbeat(threading.Thread):
         if now < self._stop_at:
             return
         for one in held:
-            if one.begun_at is not None and not one.released:
+            if one.begun_at is not None and not one.gone:
                 one.released = one.gone = True
                 _interrupt(one)
 
@@ -165,4 +171,6 @@ class Heartbeat(threading.Thread):
 def _interrupt(one: Held) -> None:
     interrupt = one.interrupt
     if interrupt is not None:
+        # Whoever catches what interrupts it gets so long to end all the same.
+        one.kill_at = time.monotonic() + bodies.GRACE
         interrupt()

@@ -54,6 +54,7 @@ class Lane:
         self.seat = seat
         self.grace = grace
         self.waiter = Waiter(stop_fds)
+        self.pending: deque[Held] = deque()
         self.finished: deque[Finished] = deque()
         self.claimer = Claimer(seat.worker, seat.pid, seat.queues, self.name, seat.lease)
         self._backoff = 0.1
@@ -72,16 +73,13 @@ class Lane:
 
     def over(self) -> bool:
         """Say whether nothing is in hand any more."""
-        raise NotImplementedError
+        return not self.pending and not self.finished
 
     def turn(self) -> None:
         raise NotImplementedError
 
     def room(self) -> int:
         """Return how many more rows this lane wants now."""
-        raise NotImplementedError
-
-    def accept(self, held: list[Held]) -> None:
         raise NotImplementedError
 
     def _recover(self, error: Exception) -> None:
@@ -99,6 +97,7 @@ class Lane:
 
     def abandon(self) -> None:
         """Forget what is in hand; its leases end by themselves."""
+        self.pending.clear()
         self.finished.clear()
 
     # --- claiming and settling ---------------------------------------------------------------------
@@ -118,42 +117,36 @@ class Lane:
 
     def _take(self, claims: list[Claim]) -> None:
         if claims:
-            self.accept(self.seat.take(claims, self.name))
+            self.pending.extend(self.seat.take(claims, self.name))
 
     def settle_finished(self, *, more: bool = True) -> None:
         """Settle what has finished, claiming `more` along; what could not be settled stays in `finished`."""
         batch = self._gather()
         if not batch:
             return
-        for held, _, _ in batch:
-            flush(held)
         try:
-            with self.seat.claiming:
-                report = self._settle(batch, more)
+            self._settle(batch, more)
         except (DataError, IntegrityError):
-            self._settle_apart(batch)
-            return
+            self._settle_apart(deque(batch))
         except BaseException:
             self.finished.extendleft(reversed(batch))
             raise
-        left = {outcome.claim.run_id for outcome in report.left}
-        self.finished.extendleft(entry for entry in reversed(batch) if entry[0].claim.run_id in left)
-        for execution_id in report.unfinished:
-            settle_waves(execution_id)
 
-    def _settle_apart(self, batch: list[Finished]) -> None:
+    def _settle_apart(self, batch: deque[Finished]) -> None:
         """Find the outcome that the database refuses, and settle it as a failure that says so."""
-        for held, result, ended in batch:
-            try:
-                with self.seat.claiming:
-                    self._settle([(held, result, ended)], more=False)
-            except (DataError, IntegrityError) as refused:
-                log.exception("The database refused the outcome of %s.", _name(held.claim))
-                failed = replace(
-                    result, outcome=Outcome.FAILED, result=None, error=bodies.describe(refused), asked=False
-                )
-                with self.seat.claiming:
+        try:
+            while batch:
+                try:
+                    self._settle([batch[0]], more=False)
+                except (DataError, IntegrityError) as refused:
+                    held, result, ended = batch[0]
+                    log.exception("The database refused the outcome of %s.", _name(held.claim))
+                    error = bodies.describe(refused)
+                    failed = replace(result, outcome=Outcome.FAILED, result=None, error=error, asked=False)
                     self._settle([(held, failed, ended)], more=False)
+                batch.popleft()
+        finally:
+            self.finished.extendleft(reversed(batch))
 
     def _gather(self) -> list[Finished]:
         batch: list[Finished] = []
@@ -162,14 +155,30 @@ class Lane:
                 batch.append(self.finished.popleft())
         return batch
 
-    def _settle(self, batch: list[Finished], more: bool) -> Report:
+    def _settle(self, batch: list[Finished], more: bool) -> None:
+        for held, _, _ in batch:
+            flush(held)
+        with self.seat.claiming:
+            report = self._settle_and_claim(batch, more)
+            self._take(report.claimed)
+        left = {outcome.claim.run_id for outcome in report.left}
+        for entry in reversed(batch):
+            if entry[0].claim.run_id in left:
+                self.finished.appendleft(entry)
+        for outcome in report.refused:
+            log.warning(
+                "A late result of %s was refused: it has been taken over or ended.", _name(outcome.claim)
+            )
+        for execution_id in report.unfinished:
+            settle_waves(execution_id)
+
+    def _settle_and_claim(self, batch: list[Finished], more: bool) -> Report:
         now = time.monotonic()
         if now - self._streak_began > STREAK * 2:
             self._streak_began = now
         # Children are kept along for a while; then whoever is more urgent gets a turn.
         keep = now - self._streak_began < STREAK
-        room = self._room() + (len(batch) if self.name == "async" else 0)
-        room = room if more else 0
+        room = self._room() if more else 0
         take = room if now - self._fed_at > HUNGER else min(room, 1 if keep else 0)
         outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]
         report = settle(outcomes, self.claimer, take=take, keep_child=keep and take > 0, lost_too=False)
@@ -179,11 +188,6 @@ class Lane:
         for held, _, _ in batch:
             if held.claim.run_id not in left:
                 self.seat.drop(held)
-        for outcome in report.refused:
-            log.warning(
-                "A late result of %s was refused: it has been taken over or ended.", _name(outcome.claim)
-            )
-        self._take(report.claimed)
         return report
 
     def wait(self) -> None:
@@ -222,13 +226,24 @@ class Lane:
         """Give a claim back unbegun (or interrupted, at a stop), for somebody else to run."""
         self.finished.append((held, Result(held.claim.key, Outcome.RELEASED), time.monotonic()))
 
+    def hand_back_pending(self) -> None:
+        """Give back everything that has not begun."""
+        with contextlib.suppress(IndexError):
+            while True:
+                self.hand_back(self.pending.pop())
+
+    def drop(self, held: Held) -> None:
+        """Forget a claim that is ours no longer, and whatever its body gave."""
+        log.warning("A late result of %s was dropped: it has been taken over or ended.", _name(held.claim))
+        self.seat.drop(held)
+
+    def is_stale(self, held: Held) -> bool:
+        """Say whether the claim must not begin: its lease is over, as after a long stop of this process."""
+        return held.gone or time.monotonic() - held.renewed_at > self.seat.lease
+
 
 def _name(claim: Claim) -> str:
     return f'node "{claim.key.node}" of execution {claim.execution_id} (attempt {claim.attempt})'
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    loop.call_soon_threadsafe(function)
 
 
 class SyncLane(Lane):
@@ -238,7 +253,6 @@ class SyncLane(Lane):
 
     def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
         super().__init__(seat, stop_fds, grace)
-        self.pending: deque[Held] = deque()
         self._typical: float | None = None  # seconds a body takes, smoothed
         self._first_finished = 0.0
 
@@ -246,12 +260,6 @@ class SyncLane(Lane):
         if self._typical is None:
             return max(0, 1 - len(self.pending))
         return max(0, min(MOST, int(TARGET / max(self._typical, 1e-6)) or 1) - len(self.pending))
-
-    def accept(self, held: list[Held]) -> None:
-        self.pending.extend(held)
-
-    def over(self) -> bool:
-        return not self.pending and not self.finished
 
     def turn(self) -> None:
         if self.seat.stopping.is_set():
@@ -261,7 +269,10 @@ class SyncLane(Lane):
         except IndexError:
             self._settle_or_wait()
             return
-        self._run(held)
+        if self.is_stale(held):
+            self.hand_back(held)
+        else:
+            self._run(held)
         if not self.pending or len(self.finished) >= MOST or time.monotonic() - self._first_finished > TARGET:
             self.settle_finished()
 
@@ -274,7 +285,12 @@ class SyncLane(Lane):
     def _run(self, held: Held) -> None:
         if not self.finished:
             self._first_finished = time.monotonic()
-        if (found := self.prepare(held)) is None:
+        try:
+            found = self.prepare(held)
+        except (DatabaseError, InterfaceError):
+            self.pending.appendleft(held)
+            raise
+        if found is None:
             return
         graph, spec, body = found
         ctx = Context(held, graph, spec)
@@ -287,27 +303,17 @@ class SyncLane(Lane):
         if held.released:
             self.hand_back(held)
         elif held.gone:
-            self.seat.drop(held)
+            self.drop(held)
         else:
             result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
             self.finished.append((held, result, ended))
         if connection.in_atomic_block:  # a body that left a transaction open must not take our settle into it
             connection.close()
 
-    def hand_back_pending(self) -> None:
-        """Hand back what waits behind the present body."""
-        with contextlib.suppress(IndexError):
-            while True:
-                self.hand_back(self.pending.pop())
-
     def relieve(self) -> None:
         """Settle what finished before a slow body and hand back what waits behind it; the heartbeat calls this."""
         self.hand_back_pending()
         self.settle_finished(more=False)
-
-    def abandon(self) -> None:
-        super().abandon()
-        self.pending.clear()
 
 
 class AsyncLane(Lane):
@@ -317,12 +323,10 @@ class AsyncLane(Lane):
 
     def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
         super().__init__(seat, stop_fds, grace)
-        self.active: dict[int, asyncio.Task[None]] = {}
-        self._count = 0
+        # Written by this lane's thread (begun) and by the event loop's (ended); each a single step.
+        self.active: dict[int, asyncio.Task[None] | None] = {}
         self._event_loop = asyncio.new_event_loop()
-        self._loop_thread = threading.Thread(
-            target=self._event_loop.run_forever, name="igon7-loop", daemon=True
-        )
+        self._loop_thread = threading.Thread(target=self._serve, name="igon7-loop", daemon=True)
         self._database = ThreadPoolExecutor(1, thread_name_prefix="igon7-async-db")
 
     def loop(self) -> None:
@@ -331,22 +335,48 @@ class AsyncLane(Lane):
         self._event_loop.call_soon_threadsafe(self._event_loop.stop)
         connection.close()
 
+    def _serve(self) -> None:
+        """Run the event loop; a task of a body that calls sys.exit() throws it out, and must not end it for all."""
+        while True:
+            try:
+                self._event_loop.run_forever()
+                return
+            except BaseException as error:
+                log.error("A task that an async body made threw %r out of the event loop.", error)
+
     def room(self) -> int:
-        return max(0, ASYNC_MOST - self._count)
+        return max(0, ASYNC_MOST - len(self.active) - len(self.pending))
 
     def over(self) -> bool:
-        return not self._count and not self.finished
+        return not self.active and super().over()
 
-    def accept(self, held: list[Held]) -> None:
-        for one in held:
-            self._begin(one)
+    def turn(self) -> None:
+        if self.seat.stopping.is_set():
+            self.hand_back_pending()
+        self._begin_pending()
+        if self.finished:
+            self.settle_finished()
+        elif not self.claim_more():
+            if self.seat.stopping.is_set():
+                self.waiter.wait(0.05)
+            else:
+                self.wait()
+
+    def _begin_pending(self) -> None:
+        while self.pending:
+            held = self.pending[0]
+            if self.is_stale(held):
+                self.hand_back(held)
+            else:
+                self._begin(held)
+            self.pending.popleft()  # only now: what a database that is away keeps from beginning stays
 
     def _begin(self, held: Held) -> None:
         if (found := self.prepare(held)) is None:
             return
         graph, spec, body = found
         ctx = AsyncContext(held, graph, spec, self._database)
-        self._count += 1
+        self.active[held.claim.run_id] = None
         self._event_loop.call_soon_threadsafe(self._spawn, held, spec, body, ctx)
 
     def _spawn(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
@@ -360,22 +390,15 @@ class AsyncLane(Lane):
         ended = time.monotonic()
         held.interrupt = None
         if held.released:
-            result = Result(held.claim.key, Outcome.RELEASED)
+            self.hand_back(held)
+        elif held.gone:
+            self.drop(held)
         else:
             result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
-        self.active.pop(held.claim.run_id, None)
-        self.finished.append((held, result, ended))
-        self._count -= 1
+            self.finished.append((held, result, ended))
+        del self.active[held.claim.run_id]
         self.waiter.wake()
 
-    def turn(self) -> None:
-        for entry in [entry for entry in self.finished if entry[0].gone]:
-            self.finished.remove(entry)
-            self.seat.drop(entry[0])
-        if self.finished:
-            self.settle_finished()
-        elif not self.claim_more():
-            if self.seat.stopping.is_set():
-                self.waiter.wait(0.05)
-            else:
-                self.wait()
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+    loop.call_soon_threadsafe(function)

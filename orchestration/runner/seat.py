@@ -29,9 +29,13 @@ class Held:
     interrupt: Callable[[], None] | None = None  # make the body stop now
     kill_at: float | None = None  # when a body that ignores its timeout takes the process down
     lines: list[Line] = field(default_factory=list)
-    written: int = 0  # lines handed to the database
     count: int = 0
     progress: dict[str, object] | None = None
+
+    @property
+    def is_in_body(self) -> bool:
+        """Say whether the body runs now: whoever runs it can be interrupted."""
+        return self.begun_at is not None and self.interrupt is not None
 
 
 @dataclass(slots=True)

@@ -6,11 +6,10 @@ import uuid
 
 from django.http import Http404
 
+from orchestration import queries
+from orchestration.engine.errors import UnknownExecution, UnknownWorkflow
+from orchestration.models import Execution, Workflow
 from security.principals import Principal
-
-from .. import queries
-from ..engine.errors import UnknownExecution, UnknownWorkflow
-from ..models import Execution, Workflow
 
 
 def load_execution(principal: Principal, id: uuid.UUID) -> Execution:

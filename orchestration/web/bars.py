@@ -9,9 +9,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from ..models import Execution
-from ..queries.filters import ExecutionFilter
-from ..queries.stats import Hour, duration
+from orchestration.models import Execution
+from orchestration.queries.filters import ExecutionFilter
+from orchestration.queries.stats import Hour, duration
+
 from .format import spell_duration
 from .words import word
 

@@ -10,15 +10,15 @@ from typing import Any
 from django.http import Http404
 from django.utils import timezone
 
+from orchestration import executor, queries
+from orchestration.engine.graph import Graph
+from orchestration.engine.states import EXECUTION_TERMINAL
+from orchestration.models import Artifact, Execution, LogLine, NodeRun
+from orchestration.queries.events import LEVELS
+from orchestration.queries.stats import typical
+from orchestration.store.versions import graph_of
 from security.principals import Principal
 
-from .. import executor, queries
-from ..engine.graph import Graph
-from ..engine.states import EXECUTION_TERMINAL
-from ..models import Artifact, Execution, LogLine, NodeRun
-from ..queries.events import LEVELS
-from ..queries.stats import typical
-from ..store.versions import graph_of
 from .history import attempts, spans
 from .pictures import picture
 from .timeline import make_timeline
@@ -70,7 +70,7 @@ class ExecutionPage:
         """The node that the URL names; without one, the first that failed."""
         asked = self.query.get("node")
         node = asked if asked is not None else queries.culprit(self.execution, self.runs)
-        return node if node in self.graph.nodes else ""
+        return node if node is not None and node in self.graph.nodes else ""
 
     def context(self) -> dict[str, Any]:
         """Return the whole page's context."""

@@ -9,8 +9,9 @@ from django.templatetags.static import static
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from ..engine.graph import Graph
-from ..store.versions import graph_of
+from orchestration.engine.graph import Graph
+from orchestration.store.versions import graph_of
+
 from .graph import Layout, Node, Picture, collapse, lay_out, render_svg
 from .words import SPRITE, WORDS
 

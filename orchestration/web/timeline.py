@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..engine.graph import Graph
+from orchestration.engine.graph import Graph
+
 from .format import spell_duration
 from .history import RUNNING, Event, Span, spans
 

@@ -32,9 +32,9 @@ def clean_slate() -> Iterator[None]:
 
 def addresses() -> list[str]:
     some = {"name": "etl", "id": str(uuid.uuid4()), "artifact": str(uuid.uuid4())}
-    named = [each for each in urlpatterns if each.name and each.name != "token"]  # type: ignore[union-attr]
+    named = [each for each in urlpatterns if each.name and each.name != "token"]
     return [
-        reverse(f"api:{each.name}", kwargs={key: some[key] for key in each.pattern.converters})  # type: ignore[union-attr]
+        reverse(f"api:{each.name}", kwargs={key: some[key] for key in each.pattern.converters})
         for each in named
     ] + [f"{ROOT}no/such/thing"]
 

@@ -2,6 +2,9 @@
 
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,7 +166,9 @@ def test_the_live_table_shows_bars_statuses_and_what_was_logged(etl: Any) -> Non
     console = Console(file=out, force_terminal=True, width=120, height=30, color_system=None, markup=False)
     board = Board(versions.graph_of(execution.version_id))
     lines = log_lines(execution.id)
-    progress = {("transform", None): {"fraction": 0.4, "text": "half way", "at": timezone.now().isoformat()}}
+    progress: dict[Any, Any] = {
+        ("transform", None): {"fraction": 0.4, "text": "half way", "at": timezone.now().isoformat()}
+    }
     with LiveTable(console, board, "etl v1") as view:
         view.show(News("running", events_after(execution.id), lines, progress), None)
         shown = out.getvalue()
@@ -246,3 +251,29 @@ def test_workflows_lists_what_there_is_and_fails_when_a_module_is_broken(
         )
     finally:
         registry._broken.clear()
+
+
+def test_ctrl_c_stops_the_watching_and_not_the_execution(
+    child_environment: dict[str, str], tmp_path: Path, etl: Any
+) -> None:
+    module = (
+        "from orchestration import WorkflowBuilder\nw = WorkflowBuilder('one').add_node('a', print).build()\n"
+    )
+    (tmp_path / "flows.py").write_text(module)
+    child = subprocess.Popen(
+        [sys.executable, "manage.py", "run", "one", "--follow"],
+        env=child_environment | {"IGON7_WORKFLOWS": str(tmp_path), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    next(
+        line for line in child.stdout if "execution started" in line
+    )  # nobody runs it: it would go on for ever
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=10)
+    execution = Execution.objects.get()
+    assert child.returncode == 130
+    assert f"manage.py cancel {execution.id}" in err
+    assert execution.status == "running"

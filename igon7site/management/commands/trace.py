@@ -11,10 +11,10 @@ from uuid import UUID
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from orchestration.management.follow import follow
 
 from igon7site.demo.trace import Trace, critical_path, parse, trace_workflow
 from orchestration import Igon7Error, executor
+from orchestration.management.follow import follow
 from orchestration.models import Execution
 from security.principals import Principal
 
@@ -43,13 +43,13 @@ class Command(BaseCommand):
             raise CommandError("Traces are part of the demo, which is off here: set IGON7_DEMO=1.")
         try:
             trace = _read(file)
-            execution = executor.start(trace_workflow(trace, factor), principal=Principal.for_shell())
+            id = executor.start(trace_workflow(trace, factor), principal=Principal.for_shell())
         except Igon7Error as error:
             raise CommandError(str(error)) from error
-        self._say_started(execution.id, trace, factor, **options)
+        self._say_started(id, trace, factor, **options)
         if options["follow"]:
-            code = follow(execution.id, json=options["json"], out=self.stdout)
-            self._say_ended(execution.id, critical_path(trace, factor), **options)
+            code = follow(id, json=options["json"], out=self.stdout)
+            self._say_ended(id, critical_path(trace, factor), **options)
             sys.exit(code)
 
     def _say_started(self, id: UUID, trace: Trace, factor: float, **options: Any) -> None:

@@ -13,14 +13,13 @@ from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_GET
 
+from orchestration import queries
+from orchestration.engine.errors import UnknownArtifact
+from orchestration.models import Artifact
+from orchestration.web.access import load_execution
 from security.actions import ARTIFACT_DOWNLOAD
 from security.principals import Principal
 from security.web.guard import requires
-
-from ... import queries
-from ...engine.errors import UnknownArtifact
-from ...models import Artifact
-from ..access import load_execution
 
 CHUNK = 256 * 1024
 

@@ -7,13 +7,12 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from orchestration.models import Execution
+from orchestration.web.access import load_execution
+from orchestration.web.execution_page import ExecutionPage, node_context
 from security.actions import EXECUTION_VIEW
 from security.principals import Principal
 from security.web.guard import requires
-
-from ...models import Execution
-from ..access import load_execution
-from ..execution_page import ExecutionPage, node_context
 
 PARTS = {
     "header": "orchestration/execution/_header.html",

@@ -9,15 +9,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET
 
+from orchestration import queries
+from orchestration.engine.errors import InvalidOption
+from orchestration.engine.states import EXECUTION_LIVE
+from orchestration.models import Execution
+from orchestration.queries.filters import STATUSES, ExecutionFilter
+from orchestration.web.words import word
 from security.actions import CONSOLE_OPEN
 from security.principals import Principal
 from security.web.guard import requires
-
-from ... import queries
-from ...engine.errors import InvalidOption
-from ...engine.states import EXECUTION_LIVE
-from ...queries.filters import STATUSES, ExecutionFilter
-from ..words import word
 
 PAGE = 50
 _CHIPS = {
@@ -40,7 +40,8 @@ def executions(request: HttpRequest) -> HttpResponse:
     """Show one page of the executions that the URL's filters let through."""
     principal = Principal.for_request(request)
     refused, status = "", 200
-    filters, page = ExecutionFilter(), queries.Page([], None, None)
+    filters = ExecutionFilter()
+    page: queries.Page[Execution] = queries.Page([], None, None)
     try:
         filters = ExecutionFilter.from_query(request.GET)
         found = queries.executions(principal, filters).defer("input", "output", "labels")

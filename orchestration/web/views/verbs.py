@@ -6,15 +6,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
+from orchestration import executor
+from orchestration.engine.errors import Igon7Error
+from orchestration.models import Execution
+from orchestration.web.access import load_execution
+from orchestration.web.execution_page import VERBS
 from security.actions import EXECUTION_CONTROL
 from security.principals import Principal
 from security.web.guard import requires
 
-from ... import executor
-from ...engine.errors import Igon7Error
-from ...models import Execution
-from ..access import load_execution
-from ..execution_page import VERBS
 from .execution import show
 
 REASON_LIMIT = 500

@@ -6,12 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
+from orchestration import queries
+from orchestration.models import NodeRun, WorkerNode
 from security.actions import WORKER_VIEW
 from security.principals import Principal
 from security.web.guard import requires
-
-from ... import queries
-from ...models import NodeRun, WorkerNode
 
 LISTED = 200
 RUNS_EACH = 12

@@ -8,20 +8,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from orchestration import executor, queries, registry
+from orchestration.engine.errors import Igon7Error, InvalidInput
+from orchestration.models import Workflow
+from orchestration.queries.stats import recent, summarise
+from orchestration.store.versions import graph_of
+from orchestration.web import bars
+from orchestration.web.access import load_workflow
+from orchestration.web.pictures import layout_of, picture
+from orchestration.web.schema_form import StartForm
 from security.actions import CONSOLE_OPEN, WORKFLOW_RUN, WORKFLOW_VIEW
 from security.policies import allowed
 from security.principals import Principal
 from security.web.guard import requires
-
-from ... import executor, queries, registry
-from ...engine.errors import Igon7Error, InvalidInput
-from ...models import Workflow
-from ...queries.stats import recent, summarise
-from ...store.versions import graph_of
-from .. import bars
-from ..access import load_workflow
-from ..pictures import layout_of, picture
-from ..schema_form import StartForm
 
 LAST = 50
 LAST_IN_LIST = 20

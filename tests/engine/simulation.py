@@ -1,0 +1,281 @@
+"""An execution without a database: the whole View in memory, every step checked against the engine's laws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from orchestration.engine import verbs
+from orchestration.engine.decide import MAX_LOST, Result, begin, decide, finish, wave
+from orchestration.engine.fold import Folded, fold
+from orchestration.engine.graph import Graph
+from orchestration.engine.policies import AtLeast, Join
+from orchestration.engine.states import ExecutionStatus as E
+from orchestration.engine.states import NodeStatus as N
+from orchestration.engine.states import Outcome, check_node_move
+from orchestration.engine.view import Command, Emit, Key, Row, Start, View, apply, snapshot
+
+ABOUT = {"by": "alice", "reason": "because"}
+ERROR = {"type": "ValueError", "types": ["ValueError", "Exception"], "message": "no", "traceback": "…"}
+OK, BAD = {N.SUCCEEDED, N.RECOVERED}, {N.FAILED, N.UPSTREAM_FAILED}
+ENDED = OK | BAD | {N.SKIPPED}
+
+# What each rule promises, said a second time and in other words than the engine's: may it run, given how the
+# predecessors that have ended did, and whether any is still on its way?
+MAY_RUN: dict[str, Callable[[int, int, int, int], bool]] = {
+    "all_success": lambda ok, failed, skipped, left: not (failed or skipped or left),
+    "all_done": lambda ok, failed, skipped, left: not left,
+    "any_success": lambda ok, failed, skipped, left: ok > 0,
+    "none_failed": lambda ok, failed, skipped, left: not (failed or left),
+    "all_failed": lambda ok, failed, skipped, left: not (ok or skipped or left),
+    "one_failed": lambda ok, failed, skipped, left: failed > 0,
+    "one_done": lambda ok, failed, skipped, left: ok + failed > 0,
+}
+# What a node becomes whose rule can no more be met. These never fail because a predecessor did: they look for it.
+SKIPS_ON_FAILURE = {"all_failed", "one_failed", "one_done"}
+
+
+def may_run(join: Join, ok: int, failed: int, skipped: int, left: int) -> bool:
+    if ok + failed + skipped + left == 0:
+        return True
+    return ok >= join.count if isinstance(join, AtLeast) else MAY_RUN[join](ok, failed, skipped, left)
+
+
+def fate(join: Join, ok: int, failed: int, skipped: int) -> N | None:
+    """Return what becomes of a node whose predecessors have all ended so; None: it runs."""
+    if may_run(join, ok, failed, skipped, 0):
+        return None
+    return N.UPSTREAM_FAILED if failed and join not in SKIPS_ON_FAILURE else N.SKIPPED
+
+
+class Simulation:
+    """One execution. Every method is one transaction; after each, `check` holds the state against the laws."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.view = graph, View()
+        self.events: list[dict[str, Any]] = []
+        self.folded = Folded()
+        self.due: list[Key] = []
+        self.ended: dict[Key, tuple[N, str | None, int]] = {}
+        self.started: dict[Key, int] = {}
+        self._run(self._twice(lambda: begin(graph, self.view, {"workflow": "w", "version": 1, "by": "alice"})))
+        self.check()
+
+    # --- what happens to an execution --------------------------------------------------------------
+
+    def claim(self, key: Key) -> None:
+        row = self.view.rows[key]
+        assert row in self.claimable()
+        assert self._allowed(key), f"{key.node} was released before its predecessors allow it"
+        check_node_move(row.status, N.RUNNING)
+        row.status, row.attempt = N.RUNNING, row.attempt + 1
+        self.check()
+
+    def heartbeat(self, key: Key) -> None:
+        """Write down, before the outcome is known, that a body has begun."""
+        row = self.view.rows[key]
+        if not row.started:
+            self._run([Start(key), Emit("node.started", key, row.attempt, {"worker": "w/1"})])
+        self.check()
+
+    def settle(self, key: Key, outcome: Outcome, *, waves: int = 500, **about: Any) -> None:
+        """Settle a claimed row; `waves` bounds the rows without a body that are settled along."""
+        if outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST, Outcome.BLOCKED):
+            about.setdefault("error", ERROR)
+        result = Result(key, outcome, duration=1.5, queued=0.5, worker="w/1", **about)
+        self._run(self._twice(lambda: decide(self.graph, self.view, result)))
+        self.close(waves)
+
+    def close(self, waves: int = 500) -> None:
+        while self.due and waves:
+            key = self.due.pop(0)
+            self._run(self._twice(lambda key=key: wave(self.graph, self.view, key)))
+            waves -= 1
+        self._run(self._twice(lambda: finish(self.view, 12.5)))
+        self.check()
+
+    def act(self, verb: str, **about: Any) -> None:
+        """Do what a person does; raises IllegalMove where that is not possible."""
+        verbs.check(verb, self.view.status, "0190")
+        plain = {"cancel": verbs.cancel, "terminate": verbs.terminate, "pause": verbs.pause, "resume": verbs.resume}
+        if verb == "retry":
+            commands = self._twice(lambda: verbs.retry(self.graph, self.view, ABOUT, "0190", **about))
+            self._check_kept(about.get("node"), commands)
+        else:
+            commands = self._twice(lambda: plain[verb](self.view, ABOUT))
+        self._run(commands)
+        self.close()
+
+    def expire(self) -> None:
+        self._run(self._twice(lambda: verbs.expire(self.view, 60.0)))
+        self.close()
+
+    def unblock(self, keys: list[Key]) -> None:
+        self._run(self._twice(lambda: verbs.unblock(self.view, keys)))
+        self.close()
+
+    # --- what may happen next ----------------------------------------------------------------------
+
+    def claimable(self) -> list[Row]:
+        return [row for row in self.view.rows.values() if row.status is N.READY and not row.held]
+
+    def having(self, status: N) -> list[Row]:
+        return [row for row in self.view.rows.values() if row.status is status]
+
+    def statuses(self) -> dict[str, str]:
+        return {key.node: row.status.value for key, row in self.view.rows.items()}
+
+    def types(self, node: str | None = None) -> list[str]:
+        return [event["type"] for event in self.events if node is None or event["node"] == node]
+
+    def finish_fairly(self) -> None:
+        """From here on every body succeeds, code is there, and nobody keeps the execution paused."""
+        for _ in range(20 * len(self.graph.nodes) + 20):
+            if self.view.status.is_terminal:
+                return
+            if self.view.status is E.PAUSED:
+                self.act("resume")
+            elif blocked := self.having(N.BLOCKED):
+                self.unblock([row.key for row in blocked])
+            elif running := self.having(N.RUNNING):
+                self.settle(running[0].key, Outcome.SUCCEEDED, result='"fair"')
+            elif ready := self.claimable():
+                self.claim(ready[0].key)
+            else:
+                self.close()
+        raise AssertionError(f"the execution does not end: {self.view}")
+
+    # --- how it is done ----------------------------------------------------------------------------
+
+    def _twice(self, decide: Callable[[], list[Command]]) -> list[Command]:
+        """Ask twice: the same input gives the same commands, and asking changes nothing."""
+        before = repr(self.view)
+        commands, again = decide(), decide()
+        assert commands == again
+        assert repr(self.view) == before
+        return commands
+
+    def _run(self, commands: Iterable[Command]) -> None:
+        """Carry the commands out as the store does, and note which rows the wave has to settle."""
+        for command in commands:
+            if isinstance(command, Emit):
+                self._emit(command)
+                continue
+            apply(self.view, command)
+            row = self.view.rows.get(getattr(command, "key", Key("")))
+            if row is not None and row.verdict and row.key not in self.due:
+                self.due.append(row.key)
+
+    def _emit(self, event: Emit) -> None:
+        key, seq = event.key, len(self.events) + 1
+        self.events.append(
+            {
+                "seq": seq,
+                "type": event.type,
+                "at": f"2026-01-31T12:00:00.{seq:06}Z",
+                "node": key.node if key else None,
+                "index": key.index if key and key.index >= 0 else None,
+                "attempt": event.attempt,
+                "data": event.data,
+            }
+        )
+        if event.type == "execution.reopened":
+            self.ended.clear()
+            self.started.clear()
+
+    # --- the laws ----------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        self._check_log()
+        self._check_counters()
+        self._check_holds()
+        for key, row in self.view.rows.items():
+            self._check_row(key, row)
+        self._check_nothing_is_forgotten()
+        if self.view.status.is_terminal:
+            self._check_end()
+
+    def _check_log(self) -> None:
+        self.folded = fold(self.events[self.folded.seq :], self.folded)
+        said = {"status": self.folded.status, "generation": self.folded.generation, "nodes": self.folded.nodes}
+        assert said == snapshot(self.view)
+        begun = {key: row.attempt for key, row in self.view.rows.items() if row.started}
+        assert {key: self.folded.attempts[key] for key in begun} == begun
+
+    def _check_counters(self) -> None:
+        view, rows = self.view, list(self.view.rows.values())
+        assert view.open == sum(not row.status.is_terminal for row in rows)
+        assert view.blocked == sum(row.status is N.BLOCKED for row in rows)
+        assert view.failures == sum(row.status is N.FAILED for row in rows) + view.expired
+        assert (view.error is not None) == bool(view.failures)
+
+    def _check_holds(self) -> None:
+        paused, blocked = self.view.status is E.PAUSED, self.view.blocked > 0
+        for row in self.view.rows.values():
+            assert row.held == (paused and row.status is N.READY)
+        if self.view.status in (E.RUNNING, E.BLOCKED):
+            assert blocked == (self.view.status is E.BLOCKED)
+        if self.view.status is E.CANCELLING:
+            assert all(row.status is N.RUNNING or row.status.is_terminal for row in self.view.rows.values())
+
+    def _check_row(self, key: Key, row: Row) -> None:
+        policy = self.graph.nodes[key.node].retry
+        assert 0 <= row.attempt <= (policy.max_attempts if policy else 1)
+        assert row.losses <= MAX_LOST + 1
+        if row.status.is_terminal:
+            now = (row.status, row.result, row.attempt)
+            assert self.ended.setdefault(key, now) == now, "what has ended changes no more"
+        if row.status is N.PENDING:
+            ok, failed, skipped, left = self._predecessors(key.node)
+            assert (row.ok, row.failed, row.skipped) == (ok, failed, skipped)
+            assert ok + failed + skipped, "a row is born when its first predecessor ends"
+            assert bool(row.verdict) == (not left)
+            assert not may_run(self.graph.nodes[key.node].join, ok, failed, skipped, left)
+
+    def _check_nothing_is_forgotten(self) -> None:
+        """Every node whose predecessors have begun to end has a row, while the execution may go on."""
+        if self.view.status in (E.RUNNING, E.PAUSED, E.BLOCKED):
+            for node, spec in self.graph.nodes.items():
+                parents = [self.view.rows.get(Key(parent)) for parent in spec.depends_on]
+                if not spec.depends_on or any(row and row.status in ENDED for row in parents):
+                    assert Key(node) in self.view.rows
+
+    def _check_end(self) -> None:
+        view = self.view
+        assert not view.open
+        if view.status in (E.CANCELLED, E.TERMINATED) or view.expired:
+            return
+        assert view.status is (E.FAILED if view.failures else E.SUCCEEDED)
+        assert {key.node for key in view.rows} == set(self.graph.nodes)
+        for key, row in view.rows.items():
+            ok, failed, skipped, left = self._predecessors(key.node)
+            assert not left
+            expected = fate(self.graph.nodes[key.node].join, ok, failed, skipped)
+            assert row.status is expected if expected else row.status in (N.SUCCEEDED, N.FAILED)
+
+    def _check_kept(self, node: str | None, commands: list[Command]) -> None:
+        """A retry sets aside what it names, what was cancelled, and what follows from them: nothing else."""
+        again = {N.CANCELLED} if node else {N.CANCELLED, N.FAILED}
+        redone = {key.node for key, row in self.view.rows.items() if row.status in again} | ({node} - {None})
+        for name in self._in_order():
+            if redone & set(self.graph.nodes[name].depends_on):
+                redone.add(name)
+        reset = {c.key.node for c in commands if isinstance(c, Emit) and c.type == "node.reset" and c.key}
+        assert reset == {key.node for key in self.view.rows} & redone
+
+    def _in_order(self) -> list[str]:
+        placed: list[str] = []
+        while len(placed) < len(self.graph.nodes):
+            placed += [
+                n for n, s in self.graph.nodes.items() if n not in placed and set(s.depends_on) <= set(placed)
+            ]
+        return placed
+
+    def _predecessors(self, node: str) -> tuple[int, int, int, int]:
+        found = [self.view.rows.get(Key(parent)) for parent in self.graph.nodes[node].depends_on]
+        ended = [row.status for row in found if row is not None and row.status in ENDED]
+        ok, failed = sum(s in OK for s in ended), sum(s in BAD for s in ended)
+        return ok, failed, len(ended) - ok - failed, len(found) - len(ended)
+
+    def _allowed(self, key: Key) -> bool:
+        return may_run(self.graph.nodes[key.node].join, *self._predecessors(key.node))

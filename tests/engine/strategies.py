@@ -1,0 +1,119 @@
+"""Random graphs, and scripts that drive a Simulation: bytes, so that a failing run shrinks to a short one."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from orchestration.engine.errors import IllegalMove
+from orchestration.engine.graph import Graph, NodeSpec, make_graph
+from orchestration.engine.policies import JOINS, AtLeast, RetryPolicy
+from orchestration.engine.states import NodeStatus as N
+from orchestration.engine.states import Outcome
+from orchestration.engine.verbs import LEGAL
+from tests.engine.simulation import ERROR, Simulation
+
+joins = st.one_of(st.sampled_from(JOINS), st.integers(1, 3).map(AtLeast))
+policies = st.none() | st.builds(
+    RetryPolicy,
+    max_attempts=st.integers(1, 4),
+    initial_interval=st.sampled_from([0, 1, "5s"]),
+    strategy=st.sampled_from(["exponential", "linear", "fixed"]),
+    jitter=st.sampled_from(["full", "none"]),
+    retry_on=st.sampled_from([(), ("ValueError",), ("OSError",)]),
+    do_not_retry=st.sampled_from([(), ("ValueError",)]),
+)
+
+
+@st.composite
+def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
+    """Draw a graph whose nodes may depend on any that are declared before or after them."""
+    count = draw(st.integers(1, most))
+    names = [f"n{number}" for number in range(count)]
+    nodes = []
+    for number, name in enumerate(names):
+        parents = draw(st.lists(st.sampled_from(names[:number]), max_size=4, unique=True)) if number else []
+        nodes.append(
+            NodeSpec(name, "m:f", depends_on=tuple(parents), join=draw(joins), retry=draw(policies))
+        )
+    return make_graph("w", nodes if draw(st.booleans()) else reversed(nodes))
+
+
+class Script:
+    """A finite source of choices; once it is used up it always chooses the first."""
+
+    def __init__(self, text: bytes) -> None:
+        self._left = list(text)
+
+    def __bool__(self) -> bool:
+        return bool(self._left)
+
+    def pick(self, count: int) -> int:
+        return self._left.pop(0) % count if self._left else 0
+
+
+# Left to itself hypothesis draws about five bytes.
+scripts = st.one_of(st.binary(max_size=40), *(st.binary(min_size=n, max_size=n + 60) for n in (60, 150))).map(Script)
+
+_OUTCOMES = (
+    [Outcome.SUCCEEDED] * 5
+    + [Outcome.FAILED] * 3
+    + [Outcome.TIMED_OUT, Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED, Outcome.CANCELLED]
+)
+_VERBS = ["pause", "resume", "resume", "cancel", "terminate", "retry", "retry one", "expire", "unblock"]
+
+
+def play(simulation: Simulation, script: Script) -> None:
+    """Do what the script says until it is used up: claims, beats, outcomes, now and then a verb."""
+    while script:
+        choice = script.pick(16)
+        if choice < 13 and not simulation.view.status.is_terminal:
+            _work(simulation, script, choice)
+        else:
+            _act(simulation, script, _VERBS[script.pick(len(_VERBS))])
+
+
+def _work(simulation: Simulation, script: Script, choice: int) -> None:
+    ready, running = simulation.claimable(), simulation.having(N.RUNNING)
+    if ready and (choice < 5 or not running):
+        simulation.claim(ready[script.pick(len(ready))].key)
+    elif running and choice == 12:
+        simulation.heartbeat(running[script.pick(len(running))].key)
+    elif running:
+        _settle(simulation, script, running[script.pick(len(running))].key)
+    else:
+        simulation.close(script.pick(3))
+
+
+def _settle(simulation, script: Script, key) -> None:
+    outcome = _OUTCOMES[script.pick(len(_OUTCOMES))]
+    waves = (500, 0, 1)[script.pick(3)]
+    if outcome is Outcome.SUCCEEDED:
+        simulation.settle(key, outcome, waves=waves, result='"done"')
+    elif outcome is Outcome.LOST:
+        simulation.settle(key, outcome, waves=waves, alone=script.pick(2) == 0)
+    elif outcome is Outcome.FAILED:
+        asked = (None, None, False, True, 2.5)[script.pick(5)]
+        types = (["ValueError"], ["OSError", "ValueError"], ["KeyError"])[script.pick(3)]
+        error = {**ERROR, "types": types}
+        simulation.settle(key, outcome, waves=waves, asked=asked, error=error, jitter=0.25)
+    else:
+        simulation.settle(key, outcome, waves=waves)
+
+
+def _act(simulation: Simulation, script: Script, verb: str) -> None:
+    status = simulation.view.status
+    if verb == "expire":
+        if not status.is_terminal and not simulation.view.expired:
+            simulation.expire()
+    elif verb == "unblock":
+        blocked = simulation.having(N.BLOCKED)
+        simulation.unblock([row.key for row in blocked[: script.pick(len(blocked) + 1)]])
+    elif verb == "retry one" and status in LEGAL["retry"]:
+        names = list(simulation.graph.nodes)
+        node = names[script.pick(len(names))]
+        try:
+            simulation.act("retry", node=node)
+        except IllegalMove:
+            assert simulation.statuses().get(node) not in ("failed", "cancelled")
+    elif verb in LEGAL and status in LEGAL[verb]:
+        simulation.act(verb)

@@ -1,0 +1,86 @@
+"""The engine's laws on random graphs, outcomes and verbs. `Simulation.check` holds them after every step."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestration.engine.fold import fold
+from orchestration.engine.graph import Graph
+from orchestration.engine.states import ExecutionStatus as E
+from orchestration.engine.states import NodeStatus as N
+from orchestration.engine.states import Outcome
+from orchestration.engine.view import snapshot
+from tests.engine.simulation import Simulation
+from tests.engine.strategies import Script, graphs, play, scripts
+
+often = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+@often
+@given(graphs(), scripts)
+def test_every_law_holds_at_every_step_and_every_execution_ends(graph: Graph, script: Script):
+    simulation = Simulation(graph)
+    play(simulation, script)
+    simulation.finish_fairly()
+    folded = fold(simulation.events)
+    said = {"status": folded.status, "generation": folded.generation, "nodes": folded.nodes}
+    assert said == snapshot(simulation.view)
+
+
+@often
+@given(graphs(), st.lists(st.booleans(), min_size=12, max_size=12), st.randoms(use_true_random=False))
+def test_how_it_ends_does_not_depend_on_the_order_in_which_outcomes_arrive(
+    graph: Graph, good: list[bool], chance: random.Random
+):
+    fails = {name for name, well in zip(graph.nodes, good, strict=False) if not well}
+    ends = {_run(graph, fails, order) for order in (lambda rows: rows[0], lambda rows: rows[-1], chance.choice)}
+    assert len(ends) == 1
+
+
+def _run(graph: Graph, fails: set[str], choose) -> tuple:
+    """Run with these nodes failing for good; claim all there is, and settle one that `choose` picks."""
+    simulation = Simulation(graph)
+    while not simulation.view.status.is_terminal:
+        for row in simulation.claimable():
+            simulation.claim(row.key)
+        key = choose(simulation.having(N.RUNNING)).key
+        if key.node in fails:
+            simulation.settle(key, Outcome.FAILED, asked=False)
+        else:
+            simulation.settle(key, Outcome.SUCCEEDED, result='"done"')
+    return simulation.view.status, frozenset(simulation.statuses().items())
+
+
+@often
+@given(graphs(), scripts, scripts)
+def test_after_a_cancel_nothing_new_starts(graph: Graph, before: Script, after: Script):
+    simulation = Simulation(graph)
+    play(simulation, before)
+    if simulation.view.status in (E.RUNNING, E.PAUSED, E.BLOCKED):
+        simulation.act("cancel")
+        begun = {row.key for row in simulation.having(N.RUNNING)}
+        while running := simulation.having(N.RUNNING):
+            assert {row.key for row in running} <= begun
+            assert not simulation.claimable()
+            outcomes = [o for o in Outcome if o is not Outcome.SUSPENDED]
+            simulation.settle(running[0].key, outcomes[after.pick(len(outcomes))])
+        assert simulation.view.status is E.CANCELLED
+
+
+@often
+@given(graphs(), scripts, scripts)
+def test_after_a_retry_what_was_kept_stays_and_the_execution_ends(graph: Graph, before: Script, after: Script):
+    simulation = Simulation(graph)
+    play(simulation, before)
+    if simulation.view.status in (E.FAILED, E.CANCELLED, E.TERMINATED):
+        generation = simulation.view.generation
+        simulation.act("retry")
+        kept = {key: repr(row) for key, row in simulation.view.rows.items() if row.status.is_terminal}
+        assert simulation.view.generation == generation + 1
+        assert not any(row.status in (N.FAILED, N.CANCELLED) for row in simulation.view.rows.values())
+        simulation.finish_fairly()
+        assert simulation.view.status is E.SUCCEEDED
+        assert kept.items() <= {key: repr(row) for key, row in simulation.view.rows.items()}.items()
