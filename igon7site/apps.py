@@ -1,4 +1,4 @@
-"""The site's own app, and the admin without django-q2's tables."""
+"""The site's own app, and the admin without what must not be listed."""
 
 from django.apps import AppConfig, apps
 from django.contrib.admin import apps as admin_apps
@@ -13,10 +13,11 @@ class AdminConfig(admin_apps.AdminConfig):
     default = False
 
     def ready(self) -> None:
-        """Register every app's admin but django-q2's: listing its results would load pickles."""
+        """Register every app's admin but two: django-q2's lists would load pickles, tokens' would show the keys."""
         super().ready()
         from django.contrib import admin
 
-        for model in apps.get_app_config("django_q").get_models():
-            if admin.site.is_registered(model):
-                admin.site.unregister(model)
+        for app in ("django_q", "authtoken"):
+            for model in apps.get_app_config(app).get_models():
+                if admin.site.is_registered(model):
+                    admin.site.unregister(model)

@@ -119,7 +119,13 @@ class Cluster:
 
     def start(self) -> Cluster:
         """Start it and return once its workers may claim: it has registered itself."""
-        command = [sys.executable, "manage.py", "worker", f"--workers={self.workers}", f"--grace={self.grace}"]
+        command = [
+            sys.executable,
+            "manage.py",
+            "worker",
+            f"--workers={self.workers}",
+            f"--grace={self.grace}",
+        ]
         with self._log_path.open("ab") as log:
             self.process = start(command, self._environment, cwd=ROOT, stdout=log, stderr=log)
         wait_until(self._is_ready, 30.0, lambda: f"the cluster is ready\n{self.log}")
@@ -150,6 +156,10 @@ class Cluster:
                     found.append(int(entry.name))
         return found
 
+    def workers(self) -> list[int]:
+        """Return the pids of the worker processes that hold a seat: those with an event loop thread."""
+        return [pid for pid in self.processes() if "igon7-heartbeat" in _threads(pid)]
+
     def stop(self, within: float = SOON) -> float:
         """Ask it to stop, as a supervisor does; return the seconds it took. It must end with exit code 0."""
         assert self.process is not None
@@ -169,6 +179,13 @@ class Cluster:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
             self.process.wait()
+
+
+def _threads(pid: int) -> set[str]:
+    names = set()
+    with suppress(OSError):
+        names = {(entry / "comm").read_text().strip() for entry in Path(f"/proc/{pid}/task").iterdir()}
+    return names
 
 
 @contextmanager
@@ -243,7 +260,9 @@ def run_of(id: uuid.UUID, node: str) -> NodeRun:
 
 
 def lines_of(id: uuid.UUID, node: str) -> list[str]:
-    return list(LogLine.objects.filter(execution=id, node=node).order_by("id").values_list("message", flat=True))
+    return list(
+        LogLine.objects.filter(execution=id, node=node).order_by("id").values_list("message", flat=True)
+    )
 
 
 def events(id: uuid.UUID, *types: str, node: str | None = None) -> list[dict[str, Any]]:
@@ -283,7 +302,9 @@ def wait_for_node(id: uuid.UUID, node: str, wanted: str, within: float = SOON) -
 def explain(id: uuid.UUID) -> str:
     """Return what a person would look at, for the message of a failed check."""
     execution = Execution.objects.get(pk=id)
-    tail = [f"{e['seq']} {e['type']} {e['node'] or ''} {e['attempt'] or ''} {e['data']}" for e in events(id)[-25:]]
+    tail = [
+        f"{e['seq']} {e['type']} {e['node'] or ''} {e['attempt'] or ''} {e['data']}" for e in events(id)[-25:]
+    ]
     error = f"error: {execution.error}"
     return "\n".join([f"execution {id} is {execution.status}", error, str(statuses(id)), *tail])
 

@@ -20,7 +20,9 @@ LEDGER = "IGON7_TEST_LEDGER"
 
 def note(ctx: Any, what: str) -> None:
     """Append a line to the ledger: one write, so that lines of many processes never mix."""
-    line = "\t".join([what, ctx.execution_id, ctx.node_id, str(ctx.attempt), str(os.getpid()), repr(time.time())])
+    line = "\t".join(
+        [what, ctx.execution_id, ctx.node_id, str(ctx.attempt), str(os.getpid()), repr(time.time())]
+    )
     path = os.environ.get(LEDGER)
     if path:
         fd = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -209,10 +211,22 @@ def too_large(ctx: Any) -> str:
 
 _retry = RetryPolicy(max_attempts=4, initial_interval=0.2, backoff_coefficient=2)
 flaky = single("t-flaky", fail_until, then=True, params={"good": 3}, retry=_retry)
-hopeless = single("t-hopeless", fail_until, then=True, params={"good": 9}, retry=RetryPolicy(max_attempts=2, initial_interval=0.05))
+hopeless = single(
+    "t-hopeless",
+    fail_until,
+    then=True,
+    params={"good": 9},
+    retry=RetryPolicy(max_attempts=2, initial_interval=0.05),
+)
 retry_after = single("t-retry-after", later, retry=RetryPolicy(max_attempts=3, initial_interval=60))
 do_not_retry = single("t-do-not-retry", never_again, retry=RetryPolicy(max_attempts=5, initial_interval=0.05))
-retry_late = single("t-retry-late", fail_until, then=True, params={"good": 2}, retry=RetryPolicy(max_attempts=3, initial_interval=60))
+retry_late = single(
+    "t-retry-late",
+    fail_until,
+    then=True,
+    params={"good": 2},
+    retry=RetryPolicy(max_attempts=3, initial_interval=60),
+)
 exiting = single("t-exiting", exits, then=True, retry=RetryPolicy(max_attempts=5, initial_interval=0.05))
 vanishing = single("t-vanishing", vanishes, then=True)
 results_of_a_kind = {
@@ -300,6 +314,14 @@ async def exits_async(ctx: Any) -> None:
 
 
 @recorded
+async def leaves_an_orphan(ctx: Any) -> None:
+    async def exit_later() -> None:
+        sys.exit(5)
+
+    await asyncio.wait([asyncio.ensure_future(exit_later())], timeout=0.2)
+
+
+@recorded
 async def blocks_the_loop(ctx: Any) -> None:
     swallow()
 
@@ -321,6 +343,7 @@ async_error = single("t-async-error", raises_async)
 async_exit = single("t-async-exit", exits_async)
 async_blocking = single("t-async-blocking", blocks_the_loop, then=True, timeout=0.3)
 async_sleep = single("t-async-sleep", sleeps_async, then=True)
+async_orphan = single("t-async-orphan", leaves_an_orphan)
 async_nap = single("t-async-nap", nap, then=True)
 async_file = (
     WorkflowBuilder("t-async-file", output="keep")
@@ -351,6 +374,7 @@ def talks(ctx: Any) -> int:
 @recorded
 def reports(ctx: Any) -> None:
     ctx.progress(0.25, "a quarter")
+    ctx.log.info("a quarter of it")
     wait_for_file(ctx.input["gate"])
     ctx.progress(1, "all")
 
@@ -382,8 +406,19 @@ def asks(ctx: Any) -> dict[str, Any]:
             question()
         except Exception as error:
             said[name] = str(error)
-    about = {"attempt": ctx.attempt, "params": dict(ctx.params), "input": ctx.input, "key": ctx.idempotency_key}
-    return {**said, **about, "by": ctx.principal.name, "get": ctx.results.get("second"), "first": ctx.results["first"]}
+    about = {
+        "attempt": ctx.attempt,
+        "params": dict(ctx.params),
+        "input": ctx.input,
+        "key": ctx.idempotency_key,
+    }
+    return {
+        **said,
+        **about,
+        "by": ctx.principal.name,
+        "get": ctx.results.get("second"),
+        "first": ctx.results["first"],
+    }
 
 
 @recorded

@@ -39,7 +39,9 @@ def home(request: HttpRequest) -> HttpResponse:
         "broken": registry.broken(),
         "sample": _sample(principal),
     }
-    template = "monitoring/_home.html" if request.headers.get("HX-Target") == "home" else "monitoring/home.html"
+    template = (
+        "monitoring/_home.html" if request.headers.get("HX-Target") == "home" else "monitoring/home.html"
+    )
     return render(request, template, context)
 
 
@@ -52,7 +54,12 @@ def _numbers(principal: Principal) -> list[dict[str, object]]:
         (_("Succeeded, 24 h"), "succeeded", ExecutionFilter(status=(E.SUCCEEDED.value,), since=DAY)),
     ]
     return [
-        {"label": label, "status": status, "query": filters.to_query(), "count": stats.count(principal, filters)}
+        {
+            "label": label,
+            "status": status,
+            "query": filters.to_query(),
+            "count": stats.count(principal, filters),
+        }
         for label, status, filters in asked
     ]
 

@@ -16,11 +16,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from orchestration import queries
+from orchestration.engine.errors import Igon7Error
+from orchestration.models import Artifact
 from security.actions import ARTIFACT_DOWNLOAD, EXECUTION_VIEW
 
-from .. import queries
-from ..engine.errors import Igon7Error
-from ..models import Artifact
 from . import query, shapes
 from .base import Endpoint, ExecutionEndpoint
 

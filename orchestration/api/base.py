@@ -9,11 +9,11 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from orchestration import queries
+from orchestration.models import Execution
 from security.api.permissions import ActionPermission
 from security.principals import Principal
 
-from .. import queries
-from ..models import Execution
 from .bodies import Body
 from .errors import BodyTooLarge, LengthRequired
 from .parsers import StrictJSONParser

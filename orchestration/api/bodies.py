@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
-from ..engine.graph import suggest
+from orchestration.engine.graph import suggest
 
 
 class Body(serializers.Serializer[Any]):

@@ -15,9 +15,8 @@ from django.utils.translation import ngettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from orchestration.engine.errors import Igon7Error
 from security.errors import LOGIN_REQUIRED, PERMISSION_DENIED, Denied
-
-from ..engine.errors import Igon7Error
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +54,7 @@ def answer(
 def handler(error: Exception, context: dict[str, Any]) -> Response:
     """Turn whatever a view raised into a response of the one shape."""
     if isinstance(error, Igon7Error):
-        kind = type(error)  # an error's own field may be called status too: IllegalMove's is the execution's
-        return answer(kind.status, kind.code, str(error), getattr(error, "errors", None))
+        return answer(error.status, error.code, str(error), getattr(error, "errors", None))
     if isinstance(error, Denied):
         return _denied(error, context)
     if isinstance(error, Http404):

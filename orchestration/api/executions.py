@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from orchestration import executor, queries
+from orchestration.engine.errors import InvalidOption, UnknownExecution
 from security.actions import CONSOLE_OPEN, EXECUTION_CONTROL, EXECUTION_VIEW
 
-from .. import executor, queries
-from ..engine.errors import InvalidOption, UnknownExecution
 from . import bodies, query, shapes
 from .artifacts import addressed
 from .base import Endpoint, ExecutionEndpoint

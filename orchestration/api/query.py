@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rest_framework.request import Request
 
-from ..engine.errors import InvalidOption
-from ..engine.graph import suggest
+from orchestration.engine.errors import InvalidOption
+from orchestration.engine.graph import suggest
+
 from .errors import UnknownParameter
 
 CURSOR_LIMIT = 2**63 - 1

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from orchestration import executor, queries
+from orchestration.engine.graph import Graph
+from orchestration.engine.policies import AtLeast
+from orchestration.models import Artifact, Execution, WorkflowVersion
+from orchestration.models import Workflow as WorkflowRow
+from orchestration.queries.events import instant
+from orchestration.store.versions import graph_of
 from security.principals import Principal
-
-from .. import executor, queries
-from ..engine.graph import Graph
-from ..engine.policies import AtLeast
-from ..models import Artifact, Execution, WorkflowVersion
-from ..models import Workflow as WorkflowRow
-from ..queries.events import instant
-from ..store.versions import graph_of
 
 JSON = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from django.utils.translation import gettext as _
 
-from ..engine.errors import Igon7Error
+from orchestration.engine.errors import Igon7Error
 
 
 class InvalidJSON(Igon7Error):

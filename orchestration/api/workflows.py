@@ -6,10 +6,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from orchestration import queries
+from orchestration.models import Workflow
 from security.actions import CONSOLE_OPEN, WORKFLOW_VIEW
 
-from .. import queries
-from ..models import Workflow
 from . import query, shapes
 from .base import Endpoint
 

@@ -21,6 +21,9 @@ from .policies import AtLeast, Join, RetryPolicy, check_join
 
 FORMAT = 1
 MAX_DEPTH = 500  # SQLite checks JSON to a depth of 1,000 (https://www.sqlite.org/json1.html), PostgreSQL to its stack's
+_NUL = re.compile(
+    r"(?<!\\)(?:\\\\)*\\u0000"
+)  # as JSON writes it; behind an odd backslash it is six plain characters
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
 
 
@@ -39,7 +42,7 @@ def dump_payload(value: Any, what: str, limit: int) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise NotSerialisable(what=what, reason=_explain(value, error)) from None
     # PostgreSQL's jsonb cannot hold NUL, and no encoding can hold a lone surrogate.
-    if "\\u0000" in text and _has_nul(value):
+    if "\\u0000" in text and _NUL.search(text):
         raise NotSerialisable(what=what, reason="a text in it contains a NUL character")
     try:
         size = len(text.encode())
@@ -111,18 +114,6 @@ def _locate_in_mapping(value: Mapping[Any, Any], path: str, depth: int) -> str |
         if found := _locate(item, f"{path}.{key}", depth + 1):
             return found
     return None
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, Mapping):
-        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return any(_has_nul(item) for item in value)
-    if value is None or isinstance(value, (int, float, bool)):
-        return False
-    return _has_nul(_encode(value))
 
 
 # --- graphs ----------------------------------------------------------------------------------------

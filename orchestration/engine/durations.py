@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import timedelta
 
@@ -35,7 +34,7 @@ def _seconds(value: Duration) -> float | None:
     if isinstance(value, timedelta):
         return value.total_seconds()
     if isinstance(value, (int, float)):
-        return float(value) if value <= LONGEST else math.inf
+        return float(value) if 0 <= value <= LONGEST else None
     if isinstance(value, str):
         return _parse(value.strip().lower())
     return None

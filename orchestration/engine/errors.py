@@ -102,7 +102,7 @@ class InvalidOption(Igon7Error):
 
 
 class IllegalMove(Igon7Error):
-    """Execution {id} is {status}, so it cannot {verb}. {hint}"""
+    """Execution {id} is {state}, so it cannot {verb}. {hint}"""
 
     code = "illegal_state"
     status = 409

@@ -55,7 +55,7 @@ def check(verb: str, status: ExecutionStatus, execution_id: Any) -> None:
         hint = (
             "It is being cancelled already." if (verb, status) == ("cancel", E.CANCELLING) else _HINTS[verb]
         )
-        raise IllegalMove(id=execution_id, status=status.value, verb=f"be {_PAST[verb]}", hint=hint)
+        raise IllegalMove(id=execution_id, state=status.value, verb=f"be {_PAST[verb]}", hint=hint)
 
 
 _PAST = {
@@ -169,11 +169,11 @@ def _what_to_redo(graph: Graph, view: View, execution_id: Any, node: str | None)
     if node not in graph.nodes:
         hint = suggest(node, graph.nodes)
         raise IllegalMove(
-            id=execution_id, status="of a version without it", verb=f'retry node "{node}"', hint=hint
+            id=execution_id, state="of a version without it", verb=f'retry node "{node}"', hint=hint
         )
     if node not in cancelled | failed:
         hint = f'Only a node that failed or was cancelled can be retried; "{node}" did neither.'
-        raise IllegalMove(id=execution_id, status=view.status.value, verb=f'retry node "{node}"', hint=hint)
+        raise IllegalMove(id=execution_id, state=view.status.value, verb=f'retry node "{node}"', hint=hint)
     return cancelled | {node}
 
 

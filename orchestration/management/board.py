@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ..engine.graph import Graph
+from orchestration.engine.graph import Graph
 
 JSON = dict[str, Any]
 Key = tuple[str, int | None]

@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from rich.console import Console
 from rich.table import Table
 
+from orchestration import queries
+from orchestration.engine.errors import Igon7Error, InvalidOption
+from orchestration.models import Execution
 from security.errors import Denied
 from security.principals import Principal
 
-from .. import queries
-from ..engine.errors import Igon7Error, InvalidOption
-from ..models import Execution
 from .text import clean
 
 OK, FAILED, USAGE, CANCELLED, INTERRUPTED = 0, 1, 2, 3, 130

@@ -10,9 +10,9 @@ from typing import Any
 
 from django.db import connection
 
-from .. import queries
-from ..engine.states import EXECUTION_TERMINAL, NodeStatus
-from ..models import Execution, NodeRun
+from orchestration import queries
+from orchestration.engine.states import EXECUTION_TERMINAL, NodeStatus
+from orchestration.models import Execution, LogLine, NodeRun
 
 JSON = dict[str, Any]
 INTERVAL = 0.1  # seconds between two looks
@@ -40,6 +40,7 @@ class Feed:
         self.id = execution_id
         self._seq = 0
         self._line = 0
+        self._shown: set[int] = set()
         self._version: int | None = None
         self._read_at = float("-inf")
 
@@ -68,7 +69,10 @@ class Feed:
         # The status first: an end seen here has all its events written already.
         status, seq = Execution.objects.values_list("status", "seq").get(pk=self.id)
         events = list(self._events(seq))
-        return News(status, events, list(self._lines()), self._progress())
+        lines = list(self._lines())
+        if status in EXECUTION_TERMINAL:
+            lines += self._rest()
+        return News(status, events, lines, self._progress())
 
     def _events(self, seq: int) -> Iterator[JSON]:
         while self._seq < seq:
@@ -81,7 +85,13 @@ class Feed:
     def _lines(self) -> Iterator[JSON]:
         while batch := queries.log_lines(self.id, after=self._line):
             self._line = batch[-1]["id"]
+            self._shown.update(line["id"] for line in batch)
             yield from batch
+
+    def _rest(self) -> list[JSON]:
+        """Return the lines that a cursor may not pass yet because some older transaction, of anybody's, is open."""
+        rows = LogLine.objects.filter(execution=self.id).order_by("id")
+        return [queries.line_json(row) for row in rows.iterator() if row.pk not in self._shown]
 
     def _progress(self) -> dict[tuple[str, int | None], JSON]:
         rows = NodeRun.objects.filter(

@@ -12,13 +12,13 @@ from django.utils.translation import gettext as _
 from rich.console import Console
 from rich.text import Text
 
+from orchestration import queries
+from orchestration.api import shapes
+from orchestration.engine.states import ExecutionStatus
+from orchestration.models import Execution
+from orchestration.store.versions import graph_of
 from security.principals import Principal
 
-from .. import queries
-from ..api import shapes
-from ..engine.states import ExecutionStatus
-from ..models import Execution
-from ..store.versions import graph_of
 from .board import Board
 from .command import CANCELLED, FAILED, INTERRUPTED, OK, console
 from .feed import Feed

@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from ..api import strictjson
-from ..engine.errors import Igon7Error, PayloadTooLarge
+from orchestration.api import strictjson
+from orchestration.engine.errors import Igon7Error, PayloadTooLarge
 
 
 class UnreadableInput(Igon7Error):

@@ -13,7 +13,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from rich.text import Text
 
-from ..engine.durations import spell
+from orchestration.engine.durations import spell
 
 # What a body logs must not steer the terminal of whoever reads it.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

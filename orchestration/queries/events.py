@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
-from datetime import UTC, datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db import connection
+from django.db.models import Func, Q, QuerySet
 
 from orchestration.models import ExecutionEvent, LogLine
+from security.fields import Xid8Field
 
 _COLUMNS = ("seq", "type", "at", "node", "index", "attempt", "data")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -53,9 +55,26 @@ def log_lines(
     *,
     level: int = 0,
 ) -> list[dict[str, Any]]:
-    """Return the log lines that follow the id `after`; `q` is looked for in the message, `level` is the least."""
-    rows = _lines(execution_id, node, q, level).filter(id__gt=after).order_by("id")
-    return list(map(line_json, rows[:limit]))
+    """Return the log lines that follow the line `after`; `q` is looked for in the message, `level` is the least.
+
+    Reading on from the last line given misses none: on PostgreSQL, where a lower id may be committed later, lines
+    come in the order of their transactions, and only those that no open transaction can still precede.
+    """
+    rows = _lines(execution_id, node, q, level)
+    if connection.vendor != "postgresql":
+        return list(map(line_json, rows.filter(id__gt=after).order_by("id")[:limit]))
+    rows = rows.filter(txid__lt=_Oldest())
+    known = LogLine.objects.filter(pk=after, execution=execution_id).values_list("txid", flat=True).first()
+    if known is not None:
+        rows = rows.filter(Q(txid__gt=known) | Q(txid=known, id__gt=after))
+    return list(map(line_json, rows.order_by("txid", "id")[:limit]))
+
+
+class _Oldest(Func):
+    """The oldest transaction that is still open: all before it are visible for good."""
+
+    template = "pg_snapshot_xmin(pg_current_snapshot())"
+    output_field = Xid8Field()
 
 
 def last_log_lines(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from orchestration.engine.errors import UnknownArtifact, UnknownExecution, UnknownWorkflow
@@ -84,9 +85,17 @@ def live_worker_nodes() -> QuerySet[WorkerNode]:
     return worker_nodes().filter(heartbeat_at__gte=Now() - FRESH)
 
 
-def running_on(workers: QuerySet[WorkerNode] | list[WorkerNode]) -> QuerySet[NodeRun]:
+def running_on(workers: Iterable[WorkerNode]) -> QuerySet[NodeRun]:
     """Return what the worker nodes hold, begun or claimed, oldest first."""
-    held = NodeRun.objects.filter(status=NodeStatus.RUNNING, worker__in=[worker.pk for worker in workers])
-    return (
-        held.select_related("execution__workflow").defer("result", "error", "execution__input").order_by("id")
-    )
+    rows = _held(workers).select_related("execution__workflow").order_by("id")
+    return rows.defer("result", "error", "execution__input", "execution__output", "execution__error")
+
+
+def held_by(workers: Iterable[WorkerNode]) -> dict[uuid.UUID, int]:
+    """Return how many NodeRuns each worker node holds; none: it is not in it."""
+    counts = _held(workers).order_by().values_list("worker").annotate(Count("id"))
+    return {worker: number for worker, number in counts if worker}
+
+
+def _held(workers: Iterable[WorkerNode]) -> QuerySet[NodeRun]:
+    return NodeRun.objects.filter(status=NodeStatus.RUNNING, worker__in=[worker.pk for worker in workers])

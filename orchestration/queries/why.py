@@ -14,7 +14,7 @@ from orchestration.engine.states import ExecutionStatus, NodeStatus
 from orchestration.models import Execution, NodeRun
 from orchestration.store.versions import graph_of
 
-from .lists import live_worker_nodes
+from .lists import held_by, live_worker_nodes
 from .nodes import RETRYING, display_status
 
 
@@ -67,17 +67,16 @@ def _why_ready(ready: Sequence[NodeRun]) -> str | None:
     workers = list(live_worker_nodes().filter(draining=False))
     if not workers:
         return _("No worker is running. Start one with: manage.py worker")
-    served = {queue for worker in workers for queue in worker.queues}
-    unserved = sorted({run.queue for run in ready} - served)
-    if unserved and not {run.queue for run in ready} & served:
-        return _("Queued: no running worker serves the queue “%(queue)s”.") % {"queue": unserved[0]}
-    slots = sum(worker.slots for worker in workers)
-    busy = NodeRun.objects.filter(
-        status=NodeStatus.RUNNING, worker__in=[worker.pk for worker in workers]
-    ).count()
-    if busy < slots:
-        return None
-    return _("Queued: all %(slots)d workers are busy.") % {"slots": slots}
+    queues = {run.queue for run in ready}
+    serving = [worker for worker in workers if queues & set(worker.queues)]
+    if not serving:
+        return _("Queued: no running worker serves the queue “%(queue)s”.") % {"queue": min(queues)}
+    slots = sum(worker.slots for worker in serving)
+    if sum(held_by(serving).values()) < slots:
+        return None  # about to be claimed
+    return ngettext("Queued: the only worker is busy.", "Queued: all %(slots)d workers are busy.", slots) % {
+        "slots": slots
+    }
 
 
 def _retrying(execution: Execution, found: Sequence[NodeRun], now: datetime) -> str:

@@ -33,7 +33,7 @@ function take(frame) {
   for (const node of frame.nodes) nodes.show(node);
   if (frame.nodes.length) {
     graph.recount();
-    refetch("header", 250);
+    refetch("header", 1000);
     if (page.dataset.view === "timeline") refetch("canvas", 1000);
     const selected = page.dataset.selected;
     if (!selected) refetch("inspector", 1000);
@@ -42,9 +42,16 @@ function take(frame) {
   log.add(frame.lines);
   const before = page.dataset.status;
   page.dataset.status = frame.status;
-  const why = document.getElementById("x-why");
-  if (why && why.textContent !== (frame.why ?? "")) refetch("header", 250);
+  explain(frame.why);
   if (before !== frame.status) moved(frame.status);
+}
+
+// A sentence that counts seconds is written in place; one that comes or goes brings its link and room with it.
+function explain(why) {
+  const shown = document.getElementById("x-why");
+  if (!shown || shown.textContent === (why ?? "")) return;
+  if (why && shown.textContent) shown.textContent = why;
+  else refetch("header", 250);
 }
 
 function moved(status) {

@@ -58,7 +58,9 @@ class Simulation:
         self.due: list[Key] = []
         self.ended: dict[Key, tuple[N, str | None, int]] = {}
         self.started: dict[Key, int] = {}
-        self._run(self._twice(lambda: begin(graph, self.view, {"workflow": "w", "version": 1, "by": "alice"})))
+        self._run(
+            self._twice(lambda: begin(graph, self.view, {"workflow": "w", "version": 1, "by": "alice"}))
+        )
         self.check()
 
     # --- what happens to an execution --------------------------------------------------------------
@@ -97,7 +99,12 @@ class Simulation:
     def act(self, verb: str, **about: Any) -> None:
         """Do what a person does; raises IllegalMove where that is not possible."""
         verbs.check(verb, self.view.status, "0190")
-        plain = {"cancel": verbs.cancel, "terminate": verbs.terminate, "pause": verbs.pause, "resume": verbs.resume}
+        plain = {
+            "cancel": verbs.cancel,
+            "terminate": verbs.terminate,
+            "pause": verbs.pause,
+            "resume": verbs.resume,
+        }
         if verb == "retry":
             commands = self._twice(lambda: verbs.retry(self.graph, self.view, ABOUT, "0190", **about))
             self._check_kept(about.get("node"), commands)
@@ -197,7 +204,11 @@ class Simulation:
 
     def _check_log(self) -> None:
         self.folded = fold(self.events[self.folded.seq :], self.folded)
-        said = {"status": self.folded.status, "generation": self.folded.generation, "nodes": self.folded.nodes}
+        said = {
+            "status": self.folded.status,
+            "generation": self.folded.generation,
+            "nodes": self.folded.nodes,
+        }
         assert said == snapshot(self.view)
         begun = {key: row.attempt for key, row in self.view.rows.items() if row.started}
         assert {key: self.folded.attempts[key] for key in begun} == begun

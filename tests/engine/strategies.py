@@ -32,9 +32,7 @@ def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
     nodes = []
     for number, name in enumerate(names):
         parents = draw(st.lists(st.sampled_from(names[:number]), max_size=4, unique=True)) if number else []
-        nodes.append(
-            NodeSpec(name, "m:f", depends_on=tuple(parents), join=draw(joins), retry=draw(policies))
-        )
+        nodes.append(NodeSpec(name, "m:f", depends_on=tuple(parents), join=draw(joins), retry=draw(policies)))
     return make_graph("w", nodes if draw(st.booleans()) else reversed(nodes))
 
 
@@ -52,7 +50,9 @@ class Script:
 
 
 # Left to itself hypothesis draws about five bytes.
-scripts = st.one_of(st.binary(max_size=40), *(st.binary(min_size=n, max_size=n + 60) for n in (60, 150))).map(Script)
+scripts = st.one_of(st.binary(max_size=40), *(st.binary(min_size=n, max_size=n + 60) for n in (60, 150))).map(
+    Script
+)
 
 _OUTCOMES = (
     [Outcome.SUCCEEDED] * 5

@@ -36,7 +36,9 @@ def test_how_it_ends_does_not_depend_on_the_order_in_which_outcomes_arrive(
     graph: Graph, good: list[bool], chance: random.Random
 ):
     fails = {name for name, well in zip(graph.nodes, good, strict=False) if not well}
-    ends = {_run(graph, fails, order) for order in (lambda rows: rows[0], lambda rows: rows[-1], chance.choice)}
+    ends = {
+        _run(graph, fails, order) for order in (lambda rows: rows[0], lambda rows: rows[-1], chance.choice)
+    }
     assert len(ends) == 1
 
 
@@ -72,7 +74,9 @@ def test_after_a_cancel_nothing_new_starts(graph: Graph, before: Script, after: 
 
 @often
 @given(graphs(), scripts, scripts)
-def test_after_a_retry_what_was_kept_stays_and_the_execution_ends(graph: Graph, before: Script, after: Script):
+def test_after_a_retry_what_was_kept_stays_and_the_execution_ends(
+    graph: Graph, before: Script, after: Script
+):
     simulation = Simulation(graph)
     play(simulation, before)
     if simulation.view.status in (E.FAILED, E.CANCELLED, E.TERMINATED):

@@ -204,6 +204,7 @@ def test_an_artifact_comes_as_a_file_to_save(client: Client, etl: Any) -> None:
     assert error(client.get(stray), 404)["code"] == "unknown_artifact"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_events_and_log_are_read_on_from_where_one_was(client: Client, etl: Any) -> None:
     lines = (("info", "reading"), ("warning", "row 3 is odd"))
     execution = play(start_execution(etl, ago=60), {"extract": Act(lines=lines)})

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
-from ... import executor, queries
-from .. import command
+from orchestration import executor, queries
+from orchestration.management import command
 
 
 class Command(command.Command):

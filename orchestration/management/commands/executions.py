@@ -9,11 +9,11 @@ from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from rich.text import Text
 
-from ... import queries
-from ...api import shapes
-from ...models import Execution
-from .. import command
-from ..text import ago, clean, status, took
+from orchestration import queries
+from orchestration.api import shapes
+from orchestration.management import command
+from orchestration.management.text import ago, clean, status, took
+from orchestration.models import Execution
 
 MOST = 1000
 

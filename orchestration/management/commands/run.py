@@ -7,12 +7,12 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 
-from ... import executor, queries
-from ...api import shapes
-from .. import command
-from ..follow import follow
-from ..given import read_input
-from ..text import clean, page
+from orchestration import executor, queries
+from orchestration.api import shapes
+from orchestration.management import command
+from orchestration.management.follow import follow
+from orchestration.management.given import read_input
+from orchestration.management.text import clean, page
 
 
 class Command(command.Command):

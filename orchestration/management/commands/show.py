@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from rich.console import Console
 from rich.text import Text
 
-from ... import queries
-from ...api import shapes
-from ...models import Execution
-from .. import command
-from ..follow import artifacts_of
-from ..text import clean, page, pretty, status, took
-from ..views import line_of, progress_text
+from orchestration import queries
+from orchestration.api import shapes
+from orchestration.management import command
+from orchestration.management.follow import artifacts_of
+from orchestration.management.text import clean, page, pretty, status, took
+from orchestration.management.views import line_of, progress_text
+from orchestration.models import Execution
 
 JSON = dict[str, Any]
 

@@ -9,15 +9,14 @@ from django.db.models import OuterRef, Subquery
 from django.utils.translation import gettext as _
 from rich.text import Text
 
+from orchestration import queries, registry
+from orchestration.api import shapes
+from orchestration.engine.builder import Workflow
+from orchestration.management import command
+from orchestration.management.text import ago, clean, status
+from orchestration.models import Execution
+from orchestration.models import Workflow as WorkflowRow
 from security.principals import Principal
-
-from ... import queries, registry
-from ...api import shapes
-from ...engine.builder import Workflow
-from ...models import Execution
-from ...models import Workflow as WorkflowRow
-from .. import command
-from ..text import ago, clean, status
 
 JSON = dict[str, Any]
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -13,7 +17,31 @@ from security.principals import Principal
 from security.web.guard import requires
 
 LISTED = 200
+RUNS = 500
 RUNS_EACH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A node in a worker node's hands; `named` unless the person may not view its execution."""
+
+    run: NodeRun
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A worker node; `held` counts what it has claimed, begun or not."""
+
+    worker: WorkerNode
+    fresh: bool
+    held: int
+    runs: Sequence[Run]
+
+    @property
+    def busy(self) -> int:
+        # A claim that waits behind another in the same slot keeps no further slot busy.
+        return min(self.held, self.worker.slots)
 
 
 @require_GET
@@ -22,36 +50,27 @@ def workers(request: HttpRequest) -> HttpResponse:
     """List the worker nodes that have not stopped."""
     found = list(queries.worker_nodes()[:LISTED])
     fresh = set(queries.live_worker_nodes().values_list("pk", flat=True))
-    runs = _runs(request, found)
-    rows = [
-        {
-            "worker": each,
-            "fresh": each.pk in fresh,
-            "runs": runs[each.pk][:RUNS_EACH],
-            "busy": len(runs[each.pk]),
-        }
-        for each in found
-    ]
-    slots = sum(row["worker"].slots for row in rows if row["fresh"])
-    busy = sum(row["busy"] for row in rows if row["fresh"])
-    context = {"rows": rows, "alive": len(fresh), "slots": slots, "busy": busy}
-    template = (
-        "orchestration/_workers_list.html"
-        if request.headers.get("HX-Target") == "list"
-        else "orchestration/workers.html"
-    )
+    held, runs = queries.held_by(found), _runs(Principal.for_request(request), found)
+    rows = [Row(each, each.pk in fresh, held.get(each.pk, 0), runs.get(each.pk, [])) for each in found]
+    context = {
+        "rows": rows,
+        "alive": len(fresh),
+        "slots": sum(row.worker.slots for row in rows if row.fresh),
+        "busy": sum(row.busy for row in rows if row.fresh),
+    }
+    whole = request.headers.get("HX-Target") != "list"
+    template = "orchestration/workers.html" if whole else "orchestration/_workers_list.html"
     return render(request, template, context)
 
 
-def _runs(request: HttpRequest, workers: list[WorkerNode]) -> dict[object, list[NodeRun]]:
-    """Return what each holds; a node of an execution that the person may not view is counted and not named."""
-    runs = list(queries.running_on(workers))
-    seen = queries.executions(Principal.for_request(request)).filter(
-        pk__in={run.execution_id for run in runs}
-    )
+def _runs(principal: Principal, workers: Sequence[WorkerNode]) -> dict[UUID, list[Run]]:
+    """Return what each holds, the first of it by name."""
+    held = list(queries.running_on(workers)[:RUNS])
+    seen = queries.executions(principal).filter(pk__in={run.execution_id for run in held})
     named = set(seen.values_list("pk", flat=True))
-    found: dict[object, list[NodeRun]] = {worker.pk: [] for worker in workers}
-    for run in runs:
-        run.named = run.execution_id in named  # type: ignore[attr-defined]
-        found[run.worker].append(run)
+    found: dict[UUID, list[Run]] = {}
+    for run in held:
+        own = found.setdefault(run.worker, []) if run.worker else []
+        if len(own) < RUNS_EACH:
+            own.append(Run(run, run.execution_id in named))
     return found

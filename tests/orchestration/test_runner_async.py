@@ -1,0 +1,73 @@
+"""Async bodies: hundreds together on one worker's event loop."""
+
+from orchestration import WorkflowBuilder
+from tests import workflows_for_tests as samples
+from tests.cluster import (
+    begin,
+    cluster,
+    ended,
+    run_of,
+    statuses,
+    transactional_db,  # noqa: F401 - a fixture
+)
+
+
+def test_a_hundred_bodies_that_sleep_half_a_second_share_one_worker(transactional_db, tmp_path):  # noqa: F811
+    with cluster(tmp_path, workers=1) as one:
+        id = begin(samples.naps)
+        execution = ended(id)
+        assert (execution.finished_at - execution.started_at).total_seconds() < 2.0
+        assert len({entry.pid for entry in one.ledger.entries(id)}) == 1
+        assert set(one.ledger.runs(id, "end").values()) == {1}
+        assert one.stop() < 5.0
+
+
+def test_an_async_body_that_raises_fails_its_node(crew):
+    id = begin(samples.async_error)
+    ended(id, "failed")
+    error = run_of(id, "work").error
+    assert (error["type"], error["message"]) == ("LookupError", "nothing there")
+    assert "await asyncio.sleep(0)" not in error["traceback"]
+    assert 'raise LookupError("nothing there")' in error["traceback"]
+
+
+def test_an_async_body_that_exits_fails_its_node_and_the_loop_runs_on(crew):
+    before = set(crew.processes())
+    for _ in range(3):
+        id = begin(samples.async_exit)
+        ended(id, "failed")
+        assert "sys.exit(4)" in run_of(id, "work").error["message"]
+    ended(begin(samples.async_nap), within=5.0)
+    assert set(crew.processes()) == before
+
+
+def test_a_task_that_an_async_body_leaves_behind_and_that_exits_ends_nobody_elses_body(crew):
+    nap = begin(samples.async_nap, {"seconds": 1.0})
+    ids = [begin(samples.async_orphan) for _ in range(6)]
+    for id in [*ids, nap]:
+        ended(id, within=10.0)
+
+
+def test_an_async_body_keeps_and_reads_artifacts_and_results(crew):
+    output = ended(begin(samples.async_file)).output
+    assert output["same"] is True
+    assert output["root"] == "root"
+    assert output["file"]["size"] == 3000
+
+
+def test_sync_bodies_run_on_while_async_ones_sleep(crew):
+    sleepy = begin(samples.naps)
+    for _ in range(5):
+        ended(begin(samples.diamond), within=5.0)
+    ended(sleepy)
+
+
+def test_a_graph_made_at_run_time_runs_registered_tasks_by_name(crew):
+    builder = WorkflowBuilder("t-made-at-run-time")
+    for n in range(30):
+        parents = [f"n{(n - 1) // 2}"] if n else []
+        builder.add_node(f"n{n}", "t.nap", depends_on=parents, params={"seconds": 0.02})
+    id = begin(builder.build())
+    ended(id)
+    assert set(statuses(id).values()) == {"succeeded"}
+    assert crew.ledger.runs(id) == {f"n{n}": 1 for n in range(30)}
