@@ -121,7 +121,7 @@ def _order(
         principal.user_id,
         check_priority(priority),
         tuple(dict.fromkeys([*workflow.tags, *_tags(tags)])),
-        dict(labels or {}),
+        _labels(labels),
         key,
     )
 
@@ -144,6 +144,18 @@ def _tags(tags: Any) -> list[str]:
         if not isinstance(tag, str) or not tag.strip() or len(tag) > 100 or "\0" in tag:
             raise InvalidOption(option="tag", value=tag, expected="a text of 1 to 100 characters")
     return [tag.strip() for tag in listed]
+
+
+def _labels(labels: Any) -> dict[str, str]:
+    pairs = labels.items() if isinstance(labels, Mapping) else [("", labels)] if labels is not None else []
+    for pair in pairs:
+        if (
+            not all(isinstance(part, str) and len(part) <= 100 and "\0" not in part for part in pair)
+            or not pair[0]
+        ):
+            expected = "a mapping of texts of up to 100 characters to such texts"
+            raise InvalidOption(option="labels", value=labels, expected=expected)
+    return dict(pairs)
 
 
 def _key(key: Any) -> str | None:

@@ -99,7 +99,7 @@ class Cluster:
     """`manage.py worker` in a process group of its own."""
 
     def __init__(self, folder: Path, workers: int = 2, grace: str = "25s", **environment: str) -> None:
-        self.workers, self.grace = workers, grace
+        self.slots, self.grace = workers, grace
         self.ledger = Ledger(folder / "ledger")
         self._log_path = folder / f"worker-{uuid.uuid4().hex[:8]}.log"
         self._environment = {
@@ -123,7 +123,7 @@ class Cluster:
             sys.executable,
             "manage.py",
             "worker",
-            f"--workers={self.workers}",
+            f"--workers={self.slots}",
             f"--grace={self.grace}",
         ]
         with self._log_path.open("ab") as log:
@@ -157,8 +157,8 @@ class Cluster:
         return found
 
     def workers(self) -> list[int]:
-        """Return the pids of the worker processes that hold a seat: those with an event loop thread."""
-        return [pid for pid in self.processes() if "igon7-heartbeat" in _threads(pid)]
+        """Return the pids of the processes that hold a seat: the ones with a thread for each of its parts."""
+        return [pid for pid in self.processes() if _threads(pid) >= 5]
 
     def stop(self, within: float = SOON) -> float:
         """Ask it to stop, as a supervisor does; return the seconds it took. It must end with exit code 0."""
@@ -181,11 +181,11 @@ class Cluster:
             self.process.wait()
 
 
-def _threads(pid: int) -> set[str]:
-    names = set()
-    with suppress(OSError):
-        names = {(entry / "comm").read_text().strip() for entry in Path(f"/proc/{pid}/task").iterdir()}
-    return names
+def _threads(pid: int) -> int:
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+    except OSError:
+        return 0
 
 
 @contextmanager

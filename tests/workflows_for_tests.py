@@ -209,6 +209,15 @@ def too_large(ctx: Any) -> str:
     return "x" * (3 * 1024 * 1024)
 
 
+@recorded
+def gate_then_fail(ctx: Any) -> str:
+    wait_for_file(ctx.input["gate"])
+    if ctx.attempt == 1:
+        raise ConnectionError("the first attempt fails")
+    return "good"
+
+
+gate_flaky = single("t-gate-flaky", gate_then_fail, retry=RetryPolicy(max_attempts=2, initial_interval=0.05))
 _retry = RetryPolicy(max_attempts=4, initial_interval=0.2, backoff_coefficient=2)
 flaky = single("t-flaky", fail_until, then=True, params={"good": 3}, retry=_retry)
 hopeless = single(

@@ -181,7 +181,9 @@ class Lane:
         room = self._room() if more else 0
         take = room if now - self._fed_at > HUNGER else min(room, 1 if keep else 0)
         outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]
-        report = settle(outcomes, self.claimer, take=take, keep_child=keep and take > 0, lost_too=False)
+        # Under load a seat is only ever empty here, between two batches: a row once lost gets its turn now.
+        empties = len(self.seat.held()) == len(batch)
+        report = settle(outcomes, self.claimer, take=take, keep_child=keep and take > 0, lost_too=empties)
         if take > len(report.claimed):
             self._fed_at = now
         left = {outcome.claim.run_id for outcome in report.left}

@@ -47,7 +47,7 @@ def renew(claims: Sequence[Claim], lease: float, using: str = DEFAULT_DB_ALIAS) 
     own = "n.id" if sql.is_postgres(connection) else "id"
     text = (
         f"UPDATE orchestration_noderun AS n SET lease_until = {clock.sql(connection, lease)}"
-        f" FROM {sql.recordset(connection, _HELD)}"
+        f" FROM {sql.recordset(connection.vendor, _HELD)}"
         f" WHERE n.id = r.id AND n.fence = r.fence AND n.status = 'running' RETURNING {own}"
     )
     return {row[0] for row in execute(connection, text, [_held(claims)])}
@@ -57,7 +57,7 @@ def look(claims: Sequence[Claim], using: str = DEFAULT_DB_ALIAS) -> dict[int, st
     """Return the execution's status for each claim that is still ours."""
     connection = connections[using]
     text = (
-        f"SELECT n.id, e.status FROM {sql.recordset(connection, _HELD)}"
+        f"SELECT n.id, e.status FROM {sql.recordset(connection.vendor, _HELD)}"
         " JOIN orchestration_noderun n ON n.id = r.id AND n.fence = r.fence AND n.status = 'running'"
         " JOIN orchestration_execution e ON e.id = n.execution_id"
     )
@@ -113,7 +113,7 @@ def write_lines(claim: Claim, lines: Sequence[Line], using: str = DEFAULT_DB_ALI
         "INSERT INTO orchestration_logline"
         ' (execution_id, node_run_id, fence, node, "index", attempt, number, at, level, message)'
         ' SELECT n.execution_id, n.id, %s, n.node, n."index", %s, r.number, r.at, r.level, r.message'
-        f" FROM {sql.recordset(connection, _LINE)}, orchestration_noderun n"
+        f" FROM {sql.recordset(connection.vendor, _LINE)}, orchestration_noderun n"
         " WHERE n.id = %s AND n.fence = %s ORDER BY r.number ON CONFLICT DO NOTHING"
     )
     # A line's text is the author's; NUL is the one character PostgreSQL's text cannot hold.

@@ -141,7 +141,8 @@ def _dependents(items: dict[uuid.UUID, Locked], keys) -> list[tuple[uuid.UUID, s
 
 def _in_pairs(connection: BaseDatabaseWrapper) -> str:
     columns = {"execution_id": "uuid", "node": "text"}
-    return f"(n.execution_id, n.node) IN (SELECT r.execution_id, r.node FROM {sql.recordset(connection, columns)})"
+    pairs = sql.recordset(connection.vendor, columns)
+    return f"(n.execution_id, n.node) IN (SELECT r.execution_id, r.node FROM {pairs})"
 
 
 def _pairs(connection: BaseDatabaseWrapper, pairs: list[tuple[uuid.UUID, str]]) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+Statement = tuple[str, list[Any]]
+
 _PG = {
     "id": "bigint",
     "int": "bigint",
@@ -26,21 +28,21 @@ def is_postgres(connection: BaseDatabaseWrapper) -> bool:
     return connection.vendor == "postgresql"
 
 
-def recordset(connection: BaseDatabaseWrapper, columns: dict[str, str]) -> str:
+def recordset(vendor: str, columns: dict[str, str]) -> str:
     """Return a FROM item called `r` with one parameter: a JSON array of arrays' objects, keyed by column.
 
     Column kinds: id int uuid text bool time json (JSON travels as text, so that numbers keep their digits).
     """
-    if is_postgres(connection):
+    if vendor == "postgresql":
         spec = ", ".join(f'"{name}" {_PG.get(kind, "text")}' for name, kind in columns.items())
         return f"jsonb_to_recordset(%s::jsonb) AS r({spec})"
     items = ", ".join(f"json_extract(value, '$.{name}') AS \"{name}\"" for name in columns)
     return f"(SELECT {items} FROM json_each(%s)) AS r"
 
 
-def value(connection: BaseDatabaseWrapper, name: str, kind: str) -> str:
+def value(vendor: str, name: str, kind: str) -> str:
     """Return the expression for a record set's column, cast where PostgreSQL asks for it."""
-    return f'r."{name}"::jsonb' if kind == "json" and is_postgres(connection) else f'r."{name}"'
+    return f'r."{name}"::jsonb' if kind == "json" and vendor == "postgresql" else f'r."{name}"'
 
 
 def records(rows: Iterable[dict[str, Any]]) -> str:
@@ -71,6 +73,33 @@ def json_text(connection: BaseDatabaseWrapper, column: str) -> str:
 
 
 def execute(connection: BaseDatabaseWrapper, text: str, params: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    """Run one statement and return its rows."""
+    with _cursor(connection) as cursor:
         cursor.execute(text, params)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def run(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
+    """Run statements that do not need each other's rows; on PostgreSQL they travel in one round trip."""
+    if not is_postgres(connection):
+        return [execute(connection, text, params) for text, params in statements]
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        cursors = [_cursor(connection) for _ in statements]
+        for cursor, (text, params) in zip(cursors, statements, strict=True):
+            cursor.execute(text, params)
+    return [list(cursor.fetchall()) if cursor.description else [] for cursor in cursors]
+
+
+def _cursor(connection: BaseDatabaseWrapper) -> Any:
+    """Return a cursor that binds on the server where there is one, so that hot statements stay prepared.
+
+    Django's own cursors bind on the client, which has PostgreSQL parse and plan each text anew.
+    """
+    if not is_postgres(connection):
+        return connection.cursor()
+    from django.db.backends.postgresql.base import ServerBindingCursor
+
+    connection.ensure_connection()
+    cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ from .locked import Locked
 from .sql import execute
 from .versions import graph_of
 from .wakeups import wake
-from .write import insert_births, insert_events
+from .write import insert
 
 KEY_KEPT = dt.timedelta(hours=24)
 
@@ -70,8 +70,7 @@ def start(version: WorkflowVersion, orders: Sequence[Order], using: str = DEFAUL
         if items:
             rows = [_execution(version, orders[n], item, now) for n, item in items.items()]
             Execution.objects.using(using).bulk_create(rows)
-            insert_births(connection, list(items.values()))
-            insert_events(connection, list(items.values()))
+            insert(connection, list(items.values()))
             wake(connection)
     return [Started(known[n], True) if n in known else Started(items[n].id) for n in range(len(orders))]
 

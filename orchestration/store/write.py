@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import uuid
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -18,7 +18,7 @@ from orchestration.engine.view import Key, Row
 
 from . import clock, sql
 from .locked import Claimer, Locked, Times, read_uuid
-from .sql import execute
+from .sql import Statement, run
 
 _STATE = {
     "status": "text",
@@ -73,15 +73,33 @@ def write(connection: BaseDatabaseWrapper, items: Sequence[Locked], claimer: Cla
         for row, times in item.superseded:
             data = _state(connection, item, row, times, None)
             old.append({"id": times.id, "superseded": True} | data)
+    statements = [_events(connection, items), _executions(connection, items)]
     if old:
-        _update_rows(connection, old)
+        statements.insert(0, _update(connection, old))
     if new:
-        ids = _insert_rows(connection, new)
-        for item in items:
-            for key, times in item.times.items():
-                times.id = times.id or ids.get((item.id, key))
-    insert_events(connection, items)
-    _update_executions(connection, items)
+        statements.append(_births(connection, new))
+    results = run(connection, [statement for statement in statements if statement is not None])
+    if new:
+        _note_ids(items, results[-1])
+
+
+def _note_ids(items: Sequence[Locked], found: Sequence[tuple[Any, ...]]) -> None:
+    ids = {(read_uuid(row[1]), Key(row[2], row[3], row[4])): row[0] for row in found}
+    for item in items:
+        for key, times in item.times.items():
+            times.id = times.id or ids.get((item.id, key))
+
+
+def insert(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
+    """Insert the node runs and events of executions that are inserted in this transaction themselves."""
+    rows = [
+        _birth(connection, item, key, item.graph.nodes[key.node])
+        | _state(connection, item, item.view.rows[key], item.times[key], None)
+        for item in items
+        for key in sorted(item.touched)
+    ]
+    events = _events(connection, items)
+    run(connection, [_births(connection, rows), *([events] if events else [])])
 
 
 def _state(
@@ -115,17 +133,6 @@ def _state(
     return data
 
 
-def insert_births(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
-    """Insert the rows of executions that are inserted in this transaction themselves."""
-    rows = [
-        _birth(connection, item, key, item.graph.nodes[key.node])
-        | _state(connection, item, item.view.rows[key], item.times[key], None)
-        for item in items
-        for key in sorted(item.touched)
-    ]
-    _insert_rows(connection, rows)
-
-
 def _birth(connection: BaseDatabaseWrapper, item: Locked, key: Key, spec: NodeSpec) -> dict[str, Any]:
     return {
         "execution_id": sql.key(connection, item.id),
@@ -139,10 +146,15 @@ def _birth(connection: BaseDatabaseWrapper, item: Locked, key: Key, spec: NodeSp
     }
 
 
-def _update_rows(connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]) -> None:
+def _update(connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]) -> Statement:
+    return _update_text(connection.vendor), [sql.records(rows)]
+
+
+@cache
+def _update_text(vendor: str) -> str:
     sets = []
     for name, kind in _UPDATE.items():
-        new = sql.value(connection, name, kind)
+        new = sql.value(vendor, name, kind)
         if name == "lease_until":
             # Whoever still runs keeps the lease the heartbeat gave; whoever does not has none.
             new = f"CASE WHEN r.status = 'running' THEN COALESCE({new}, n.lease_until) END"
@@ -150,30 +162,27 @@ def _update_rows(connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]) ->
             new = f'COALESCE({new}, n."{name}")'
         if name != "id":
             sets.append(f'"{name}" = {new}')
-    text = (
+    return (
         f"UPDATE orchestration_noderun AS n SET {', '.join(sets)}"
-        f" FROM {sql.recordset(connection, _UPDATE)} WHERE n.id = r.id"
+        f" FROM {sql.recordset(vendor, _UPDATE)} WHERE n.id = r.id"
     )
-    execute(connection, text, [sql.records(rows)])
 
 
-def _insert_rows(
-    connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]
-) -> dict[tuple[uuid.UUID, Key], int]:
+def _births(connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]) -> Statement:
+    return _births_text(connection.vendor), [sql.records(rows)]
+
+
+@cache
+def _births_text(vendor: str) -> str:
     names = ", ".join(f'"{name}"' for name in _INSERT)
-    values = ", ".join(sql.value(connection, name, kind) for name, kind in _INSERT.items())
-    # WHERE true: else SQLite's parser takes ON CONFLICT/RETURNING's tail for a join of the SELECT.
-    text = (
+    values = ", ".join(sql.value(vendor, name, kind) for name, kind in _INSERT.items())
+    false = "false" if vendor == "postgresql" else "0"
+    # WHERE true: else SQLite's parser takes what follows the SELECT for a part of its FROM.
+    return (
         f"INSERT INTO orchestration_noderun ({names}, superseded, labels)"
-        f" SELECT {values}, {_false(connection)}, '{{}}' FROM {sql.recordset(connection, _INSERT)} WHERE true"
+        f" SELECT {values}, {false}, '{{}}' FROM {sql.recordset(vendor, _INSERT)} WHERE true"
         f' RETURNING id, execution_id, node, "index", for_node'
     )
-    found = execute(connection, text, [sql.records(rows)])
-    return {(read_uuid(row[1]), Key(row[2], row[3], row[4])): row[0] for row in found}
-
-
-def _false(connection: BaseDatabaseWrapper) -> str:
-    return "false" if sql.is_postgres(connection) else "0"
 
 
 _EVENT = {
@@ -188,7 +197,7 @@ _EVENT = {
 }
 
 
-def insert_events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
+def _events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> Statement | None:
     rows = [
         event
         | {
@@ -199,15 +208,14 @@ def insert_events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> N
         for item in items
         for event in item.events
     ]
-    if not rows:
-        return
+    return (_events_text(connection.vendor), [sql.records(rows)]) if rows else None
+
+
+@cache
+def _events_text(vendor: str) -> str:
     names = ", ".join(f'"{name}"' for name in _EVENT)
-    values = ", ".join(sql.value(connection, name, kind) for name, kind in _EVENT.items())
-    text = (
-        f"INSERT INTO orchestration_executionevent ({names})"
-        f" SELECT {values} FROM {sql.recordset(connection, _EVENT)}"
-    )
-    execute(connection, text, [sql.records(rows)])
+    values = ", ".join(sql.value(vendor, name, kind) for name, kind in _EVENT.items())
+    return f"INSERT INTO orchestration_executionevent ({names}) SELECT {values} FROM {sql.recordset(vendor, _EVENT)}"
 
 
 _EXECUTION = {
@@ -226,18 +234,18 @@ _EXECUTION = {
 }
 
 
-def _update_executions(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
-    rows = [_execution(connection, item) for item in items]
+def _executions(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> Statement:
+    return _executions_text(connection.vendor), [sql.records(_execution(connection, item) for item in items)]
+
+
+@cache
+def _executions_text(vendor: str) -> str:
     sets = ", ".join(
         f'"{name}" = ' + (f"COALESCE({new}, e.cause)" if name == "cause" else new)
-        for name, new in ((name, sql.value(connection, name, kind)) for name, kind in _EXECUTION.items())
+        for name, new in ((name, sql.value(vendor, name, kind)) for name, kind in _EXECUTION.items())
         if name != "id"
     )
-    text = (
-        f"UPDATE orchestration_execution AS e SET {sets}"
-        f" FROM {sql.recordset(connection, _EXECUTION)} WHERE e.id = r.id"
-    )
-    execute(connection, text, [sql.records(rows)])
+    return f"UPDATE orchestration_execution AS e SET {sets} FROM {sql.recordset(vendor, _EXECUTION)} WHERE e.id = r.id"
 
 
 def _execution(connection: BaseDatabaseWrapper, item: Locked) -> dict[str, Any]:

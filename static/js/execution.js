@@ -33,7 +33,7 @@ function take(frame) {
   for (const node of frame.nodes) nodes.show(node);
   if (frame.nodes.length) {
     graph.recount();
-    refetch("header", 1000);
+    refetch("header", 500);
     if (page.dataset.view === "timeline") refetch("canvas", 1000);
     const selected = page.dataset.selected;
     if (!selected) refetch("inspector", 1000);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from orchestration.engine import verbs
@@ -91,7 +92,7 @@ class Simulation:
     def close(self, waves: int = 500) -> None:
         while self.due and waves:
             key = self.due.pop(0)
-            self._run(self._twice(lambda key=key: wave(self.graph, self.view, key)))
+            self._run(self._twice(partial(wave, self.graph, self.view, key)))
             waves -= 1
         self._run(self._twice(lambda: finish(self.view, 12.5)))
         self.check()
@@ -128,6 +129,9 @@ class Simulation:
 
     def having(self, status: N) -> list[Row]:
         return [row for row in self.view.rows.values() if row.status is status]
+
+    def status(self) -> E:
+        return self.view.status
 
     def statuses(self) -> dict[str, str]:
         return {key.node: row.status.value for key, row in self.view.rows.items()}

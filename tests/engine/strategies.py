@@ -66,7 +66,7 @@ def play(simulation: Simulation, script: Script) -> None:
     """Do what the script says until it is used up: claims, beats, outcomes, now and then a verb."""
     while script:
         choice = script.pick(16)
-        if choice < 13 and not simulation.view.status.is_terminal:
+        if choice < 13 and not simulation.status().is_terminal:
             _work(simulation, script, choice)
         else:
             _act(simulation, script, _VERBS[script.pick(len(_VERBS))])
@@ -101,7 +101,7 @@ def _settle(simulation, script: Script, key) -> None:
 
 
 def _act(simulation: Simulation, script: Script, verb: str) -> None:
-    status = simulation.view.status
+    status = simulation.status()
     if verb == "expire":
         if not status.is_terminal and not simulation.view.expired:
             simulation.expire()

@@ -19,6 +19,7 @@ from orchestration.engine.errors import (
     RetryAfter,
     UnknownResult,
 )
+from orchestration.engine.graph import suggest
 
 for _found in pkgutil.iter_modules(engine.__path__):
     importlib.import_module(f"{engine.__name__}.{_found.name}")
@@ -81,3 +82,7 @@ def test_retry_after_takes_every_kind_of_duration():
     assert str(RetryAfter(1, "busy")) == "busy"
     with pytest.raises(InvalidOption):
         RetryAfter(10**15)
+
+
+def test_a_hint_where_there_is_nothing_to_choose_from_says_so():
+    assert suggest("a", []) == "There is nothing to choose from."

@@ -45,7 +45,7 @@ def test_two_bodies_cannot_share_a_name():
 
 def test_a_decorator_without_its_name_is_refused_at_once():
     with pytest.raises(InvalidOption, match="task name is <function") as caught:
-        task(_make())  # type: ignore[arg-type]
+        task(_make())
     assert '@task("name")' in str(caught.value)
 
 

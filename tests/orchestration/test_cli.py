@@ -159,6 +159,7 @@ def test_following_shows_what_happens_meanwhile_until_it_is_terminated(etl: Any)
 
 
 @pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_the_live_table_shows_bars_statuses_and_what_was_logged(etl: Any) -> None:
     execution = start_execution(etl, ago=60)
     play(execution, {"transform": Act(9, progress=(0.4, "half way"), lines=[("info", "hello")])}, until=5)

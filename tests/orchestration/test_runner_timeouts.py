@@ -14,7 +14,7 @@ from tests.cluster import (
 
 
 def timed_out(id, within=20.0):
-    """Check that "work" timed out after 0.3 s, and return how long the body truly ran."""
+    """Check that "work" timed out after 0.3 s, and return how long that took (to what waiting for a lock adds)."""
     ended(id, "failed", within)
     error = run_of(id, "work").error
     assert (error["type"], error["message"]) == (
@@ -28,13 +28,13 @@ def timed_out(id, within=20.0):
 
 def test_a_loop_of_pure_python_is_interrupted(crew):
     id = begin(samples.spinning)
-    assert 0.3 <= timed_out(id) < 1.0
+    assert 0.25 < timed_out(id) < 1.0
     assert statuses(id)["after"] == "upstream_failed"
 
 
 def test_a_sleep_is_interrupted_and_a_timeout_is_retried(crew):
     id = begin(samples.sleeping)
-    assert 0.3 <= timed_out(id) < 1.0
+    assert 0.25 < timed_out(id) < 1.0
     assert run_of(id, "work").attempt == 2
     assert events(id, "node.retrying")[0]["data"]["outcome"] == "timed_out"
     assert crew.ledger.runs(id, "end") == {"work": 2}
@@ -58,7 +58,7 @@ def test_a_body_that_ignores_its_timeout_is_killed_with_its_process_and_the_rest
 
 def test_an_async_body_is_timed_out_on_the_event_loop(crew):
     id = begin(samples.async_timeout)
-    assert 0.3 <= timed_out(id) < 1.0
+    assert 0.25 < timed_out(id) < 1.0
     assert crew.ledger.runs(id, "end") == {"work": 1}
 
 

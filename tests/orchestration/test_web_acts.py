@@ -39,7 +39,7 @@ ASKED = {"input.city": "Lyon", "input.limit": "3", "priority": "2", "tags": "a, 
 
 
 @pytest.fixture
-def typed():  # type: ignore[no-untyped-def]
+def typed():
     """A workflow with a schema, which the code has."""
     flow = factories.make_workflow("typed", {"only": ()}, input_schema=SCHEMA)
     registry.register(flow)
@@ -49,7 +49,7 @@ def typed():  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def untyped(etl: Workflow):  # type: ignore[no-untyped-def]
+def untyped(etl: Workflow):
     registry.register(etl)
     version_of(etl)
     yield etl
@@ -103,7 +103,8 @@ def test_what_is_wrong_is_said_at_its_field_and_nothing_typed_is_lost(
     page = response.content.decode()
     assert response.status_code == 400
     assert said in page
-    assert ">kept" in page or "a\nb\nc" in page
+    names = wrong.get("input.names", "kept")
+    assert f"\n{names}</textarea>" in page
     assert not Execution.objects.exists()
 
 
@@ -137,15 +138,20 @@ def test_a_workflow_whose_code_is_gone_says_so(alice: User, etl: Workflow, conso
     assert "The installed code no longer has this workflow." in page
     response = console.post("/workflows/etl/start/", {"input": "", "priority": "3", "tags": ""})
     assert response.status_code == 404
-    assert "There is no workflow “etl”" in response.content.decode().replace("&quot;etl&quot;", "“etl”")
+    assert "There is no workflow &quot;etl&quot;." in response.content.decode()
 
 
 @pytest.mark.parametrize(
     ("verb", "status", "why"),
-    [("cancel", "cancelled", "Cancelled by alice: because"), ("terminate", "terminated", "Terminated by alice: because"),
-     ("pause", "paused", "Paused by alice: because")],
-)  # fmt: skip
-def test_a_verb_is_one_post(alice: User, etl: Workflow, console: Client, verb: str, status: str, why: str) -> None:
+    [
+        ("cancel", "cancelled", "Cancelled by alice: because"),
+        ("terminate", "terminated", "Terminated by alice: because"),
+        ("pause", "paused", "Paused by alice: because"),
+    ],
+)
+def test_a_verb_is_one_post(
+    alice: User, etl: Workflow, console: Client, verb: str, status: str, why: str
+) -> None:
     execution = factories.start_execution(etl, alice)
     here = f"/executions/{execution.pk}/"
     assert console.get(f"{here}{verb}/").status_code == 405
@@ -160,15 +166,19 @@ def test_a_verb_is_one_post(alice: User, etl: Workflow, console: Client, verb: s
     assert AuditRecord.objects.get(action=f"execution.{verb}").details["reason"] == "because"
 
 
-def test_a_verb_that_is_too_late_answers_409_with_the_reason(alice: User, etl: Workflow, console: Client) -> None:
+def test_a_verb_that_is_too_late_answers_409_with_the_reason(
+    alice: User, etl: Workflow, console: Client
+) -> None:
     execution = factories.play(factories.start_execution(etl, alice, ago=60))
     response = console.post(f"/executions/{execution.pk}/cancel/")
     assert response.status_code == 409
-    assert "is succeeded, so it cannot cancel" in response.content.decode()
+    assert "is succeeded, so it cannot be cancelled." in response.content.decode()
     assert console.post(f"/executions/{execution.pk}/explode/").status_code == 404
 
 
-def test_a_failed_execution_is_retried_from_where_it_failed(alice: User, etl: Workflow, console: Client) -> None:
+def test_a_failed_execution_is_retried_from_where_it_failed(
+    alice: User, etl: Workflow, console: Client
+) -> None:
     execution = factories.start_execution(etl, alice, ago=60)
     factories.play(execution, {"transform": Act(error=("ValueError", "bad"))})
     console.post(f"/executions/{execution.pk}/retry/", {"node": "transform"})
@@ -202,7 +212,11 @@ def fetch(user: User, url: str) -> tuple[int, dict[str, str], bytes]:
         response = await client.get(url)
         if not response.streaming:
             return response.status_code, dict(response.headers), response.content
-        return response.status_code, dict(response.headers), b"".join([chunk async for chunk in response])
+        return (
+            response.status_code,
+            dict(response.headers),
+            b"".join([chunk async for chunk in response.streaming_content]),
+        )
 
     return asyncio.run(get())
 
