@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 
 from security import actions, audit
+from security.errors import Denied
 from security.objects import Resource
 from security.policies import allowed, authorise, visible_to
 from security.principals import Principal
@@ -20,7 +21,14 @@ from security.principals import Principal
 from . import inputs, models, registry
 from .engine import verbs
 from .engine.builder import Workflow
-from .engine.errors import IllegalMove, InvalidOption, UnknownExecution, UnknownSignal
+from .engine.errors import (
+    IllegalMove,
+    InvalidInput,
+    InvalidOption,
+    UnknownExecution,
+    UnknownSignal,
+    UnknownWorkflow,
+)
 from .engine.policies import check_priority
 from .engine.states import ExecutionStatus
 from .store import acts, versions
@@ -83,22 +91,35 @@ def start_many(
     """
     found = _resolve(workflow, principal)
     shared = tuple(tags)
-    orders = [_order(found, value, principal, priority, shared, None, None) for value in inputs]
+    orders = []
+    for number, value in enumerate(inputs):
+        try:
+            orders.append(_order(found, value, principal, priority, shared, None, None))
+        except InvalidInput as error:
+            raise _numbered(number, error) from None
     started: list[Started] = []
     for first in range(0, len(orders), BATCH):
         started += _start(found, orders[first : first + BATCH], principal)
     return [one.id for one in started]
 
 
+def _numbered(number: int, error: InvalidInput) -> InvalidInput:
+    """Say which of many inputs it is that cannot be taken."""
+    return InvalidInput(**{**error.fields, "detail": f"input {number}: {error.fields['detail']}"})
+
+
 def _resolve(workflow: str | Workflow, principal: Principal) -> Workflow:
     """Return the workflow, once the principal may run it; what they may not even view is unknown to them."""
     name = workflow if isinstance(workflow, str) else workflow.name
     row = models.Workflow.objects.filter(name=name).first()
-    hidden = row is not None and not allowed(principal, actions.WORKFLOW_VIEW, row)
-    runs = hidden and allowed(principal, actions.WORKFLOW_RUN, row)
-    if hidden and not runs and principal.kind != "anonymous":
-        authorise(principal, actions.WORKFLOW_RUN, row)
-    authorise(principal, actions.WORKFLOW_RUN, row or Resource("orchestration.workflow", "", name))
+    try:
+        authorise(principal, actions.WORKFLOW_RUN, row or Resource("orchestration.workflow", "", name))
+    except Denied:
+        if principal.kind == "anonymous" or (row and allowed(principal, actions.WORKFLOW_VIEW, row)):
+            raise
+        raise UnknownWorkflow(
+            name=name, hint="Check the name, or ask for the permission to see it."
+        ) from None
     if isinstance(workflow, str):
         return registry.require(workflow)
     registry.check_bodies(workflow)

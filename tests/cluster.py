@@ -79,9 +79,10 @@ class Ledger:
         path.touch()
 
     def entries(self, execution: uuid.UUID, what: str = "start") -> list[Entry]:
-        lines = self.path.read_text().splitlines()
-        split = (line.split("\t") for line in lines)
-        found = (Entry(w, e, n, int(a), int(p), float(t)) for w, e, n, a, p, t in split)
+        split = (line.split("\t") for line in self.path.read_text().splitlines())
+        # What a process that was killed in the middle of writing has left is not a line.
+        whole = (fields[:-1] for fields in split if len(fields) == 7 and fields[-1] == ".")
+        found = (Entry(w, e, n, int(a), int(p), float(t)) for w, e, n, a, p, t in whole)
         return [entry for entry in found if entry.execution == str(execution) and entry.what == what]
 
     def runs(self, execution: uuid.UUID, what: str = "start") -> dict[str, int]:
@@ -135,7 +136,11 @@ class Cluster:
         assert self.process is not None
         if self.process.poll() is not None:
             pytest.fail(f"The cluster ended with {self.process.returncode} while starting:\n{self.log}")
-        return WorkerNode.objects.filter(pid=self.pid, stopped_at=None).exists()
+        return self.row() is not None
+
+    def row(self) -> WorkerNode | None:
+        """Return the row under which it has registered itself."""
+        return WorkerNode.objects.filter(pid=self.pid, stopped_at=None).first()
 
     @property
     def log(self) -> str:

@@ -15,11 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-SIZE = {"width": 1440, "height": 960}
+SIZE: ViewportSize = {"width": 1440, "height": 960}
 UP_WITHIN = 120.0
 
 

@@ -20,13 +20,11 @@ LEDGER = "IGON7_TEST_LEDGER"
 
 def note(ctx: Any, what: str) -> None:
     """Append a line to the ledger: one write, so that lines of many processes never mix."""
-    line = "\t".join(
-        [what, ctx.execution_id, ctx.node_id, str(ctx.attempt), str(os.getpid()), repr(time.time())]
-    )
+    said = [what, ctx.execution_id, ctx.node_id, str(ctx.attempt), str(os.getpid()), repr(time.time()), "."]
     path = os.environ.get(LEDGER)
     if path:
         fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-        os.write(fd, f"{line}\n".encode())
+        os.write(fd, ("\n" + "\t".join(said) + "\n").encode())
         os.close(fd)
 
 
@@ -280,7 +278,7 @@ def swallow() -> None:
     while time.monotonic() < end:
         try:
             time.sleep(60)
-        except BaseException:  # noqa: S112 - the point of it
+        except BaseException:
             continue
 
 

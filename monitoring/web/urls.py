@@ -1,9 +1,11 @@
 from django.urls import URLPattern, URLResolver, path
 
+from orchestration.web.zones import in_own_zone
+
 from .frame import frame
 from .views import home
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", home, name="home"),
+    path("", in_own_zone(home), name="home"),
     path("executions/<uuid:id>/frame/", frame, name="execution-frame"),
 ]

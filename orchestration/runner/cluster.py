@@ -117,6 +117,8 @@ class Cluster(django_q.Cluster):
         os.register_at_fork(after_in_child=_die_with_parent)
         context = _context()
         self.stop_event, self.start_event = context.Event(), context.Event()
+        if self.stopped_on_purpose:  # a signal that came before there was an event to set
+            self.stop_event.set()
         arguments = (self.stop_event, self.start_event, self.cluster_id, None, -1)
         self.sentinel = context.Process(target=Sentinel, name="igon7-sentinel", args=arguments)
         self.sentinel.start()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
+import time
 
 from django.db import connections
 
@@ -20,7 +22,10 @@ log = logging.getLogger(__name__)
 
 
 def drain() -> str:
-    """Work until the cluster stops. Never raises: django-q2 would keep what it raised."""
+    """Work until the cluster stops. Never raises: django-q2 would keep what it raised.
+
+    A fault of ours ends the process: the cluster starts another, and what this one held is taken over at once.
+    """
     about = cluster.current()
     if about is None:
         return "not a worker of an igon7 cluster"
@@ -29,7 +34,9 @@ def drain() -> str:
     try:
         _work(about)
     except Exception:
-        log.exception("A worker's seat ended with an error; the cluster gives it another.")
+        log.exception("A worker process failed and ends; the cluster starts another.")
+        time.sleep(1.0)  # a fault that is there from the start must not become a storm of forks
+        os.kill(os.getpid(), signal.SIGKILL)
     finally:
         connections.close_all()
     return "stopped"

@@ -62,7 +62,11 @@ class Heartbeat(threading.Thread):
             # Timed only so that an end without a beat is noticed; an idle seat costs one wake-up in this time.
             if not self.seat.busy.wait(2.0):
                 continue
-            self._beat_once()
+            try:
+                self._beat_once()
+            except Exception:
+                # A heart that stops would cost every lease in hand.
+                log.exception("A heartbeat failed; the next one tries again.")
             self.ended.wait(TICK)
         connection.close()
 

@@ -10,6 +10,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from orchestration import registry
 from orchestration.store import versions, workers
+from orchestration.version import VERSION
 
 from . import periodic, sweep
 from .cluster import About
@@ -64,7 +65,7 @@ class Keeper(threading.Thread):
             return
         if not self._registered or not workers.beat(self.about.worker):
             about = self.about
-            workers.register(about.worker, about.name, about.queues, about.slots, "", registry.broken())
+            workers.register(about.worker, about.name, about.queues, about.slots, VERSION, registry.broken())
             if not self._registered:
                 versions.sync()
             self._registered = True

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import threading
 import time
 from collections import deque
@@ -13,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection, connections
 
 from orchestration.engine.decide import Result
 from orchestration.engine.errors import UnknownTask
@@ -248,6 +250,20 @@ def _name(claim: Claim) -> str:
     return f'node "{claim.key.node}" of execution {claim.execution_id} (attempt {claim.attempt})'
 
 
+def _left_open() -> bool:
+    """Say whether a body left a transaction open: our settle must not become part of it."""
+    return connection.in_atomic_block or (
+        connection.connection is not None and not connection.get_autocommit()
+    )
+
+
+def _reconnect() -> None:
+    """Begin anew: a body that was interrupted may have been in the middle of a word with the database."""
+    for each in connections.all(initialized_only=True):
+        each.close()
+    connection.connect()  # clears what Django remembers of an open transaction
+
+
 class SyncLane(Lane):
     """Runs sync bodies, one after the other, in the process's main thread."""
 
@@ -309,8 +325,8 @@ class SyncLane(Lane):
         else:
             result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
             self.finished.append((held, result, ended))
-        if connection.in_atomic_block:  # a body that left a transaction open must not take our settle into it
-            connection.close()
+        if outcome not in (Outcome.SUCCEEDED, Outcome.FAILED) or _left_open():
+            _reconnect()
 
     def relieve(self) -> None:
         """Settle what finished before a slow body and hand back what waits behind it; the heartbeat calls this."""
@@ -333,7 +349,13 @@ class AsyncLane(Lane):
 
     def loop(self) -> None:
         self._loop_thread.start()
-        super().loop()
+        try:
+            super().loop()
+        except Exception:
+            log.exception(
+                "The lane for async bodies failed; its process ends, and the cluster starts another."
+            )
+            os.kill(os.getpid(), signal.SIGKILL)
         self._event_loop.call_soon_threadsafe(self._event_loop.stop)
         connection.close()
 

@@ -126,11 +126,13 @@ def write_lines(claim: Claim, lines: Sequence[Line], using: str = DEFAULT_DB_ALI
 
 def expired(limit: int = 200, *, pid: int | None = None, worker: uuid.UUID | None = None,
             using: str = DEFAULT_DB_ALIAS) -> list[Settled]:  # fmt: skip
-    """Return outcome *lost* for leases that have ended, or for all of a process that is known to be dead."""
+    """Return outcome *lost* for leases that have ended, or for all of a cluster, or of its process, that is dead."""
     connection = connections[using]
     due, params = f"n.lease_until <= {clock.sql(connection)}", []
-    if pid is not None and worker is not None:
-        due, params = "n.pid = %s AND n.worker = %s", [pid, sql.key(connection, worker)]
+    if worker is not None:
+        due, params = "n.worker = %s", [sql.key(connection, worker)]
+    if worker is not None and pid is not None:
+        due, params = f"{due} AND n.pid = %s", [*params, pid]
     text = (
         'SELECT n.id, n.execution_id, n.node, n."index", n.for_node, n.attempt, n.fence, n.losses, n.alone, n.worker,'
         " e.version_id FROM orchestration_noderun n JOIN orchestration_execution e ON e.id = n.execution_id"

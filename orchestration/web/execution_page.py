@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ from .words import WORDS
 VIEWS = ("graph", "timeline", "nodes")
 LINES = 400
 ARTIFACTS = 200
+FIRST_ARTIFACTS = 4
 MOVING = 12
 VERBS = ("retry", "resume", "pause", "cancel", "terminate")
 _MOVING = ("running", "retrying", "waiting", "attention", "blocked")
@@ -159,11 +160,34 @@ class ExecutionPage:
             :ARTIFACTS
         ]
         moving = [view for view in self.views if view["status"] in _MOVING]
-        return {"artifacts": artifacts, "moving": moving[:MOVING], "moving_count": len(moving)}
+        first, others = _results_first(list(artifacts), self.execution.output)
+        return {
+            "artifacts": first,
+            "other_artifacts": others,
+            "moving": moving[:MOVING],
+            "moving_count": len(moving),
+        }
 
     def _last_line(self) -> int:
         lines = LogLine.objects.filter(execution=self.execution).order_by("-id")
         return lines.values_list("id", flat=True).first() or 0
+
+
+def _results_first(artifacts: list[Artifact], output: Any) -> tuple[list[Artifact], list[Artifact]]:
+    """Split the artifacts into those that the output refers to (else the newest) and the rest."""
+    named = set(_references(output))
+    first = [artifact for artifact in artifacts if str(artifact.pk) in named] or artifacts[:FIRST_ARTIFACTS]
+    return first, [artifact for artifact in artifacts if artifact not in first]
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("artifact"), str):
+            yield value["artifact"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _references(item)
 
 
 def node_context(execution: Execution, node: str, index: str | None) -> dict[str, Any]:

@@ -63,13 +63,21 @@ def age_element(at: datetime | None) -> SafeString:
     return format_html('<time datetime="{}" title="{}" data-age>{}</time>', stamp, title, spell_age(at))
 
 
-def clock_element(at: datetime | None, pattern: str = "H:i:s") -> SafeString:
-    """Return a `<time>` that reads as the time of day, in the person's zone."""
+def clock_element(at: datetime | None) -> SafeString:
+    """Return a `<time>` that reads as the time of day."""
     if at is None:
         return mark_safe("–")
-    local = timezone.localtime(at)
-    said = date_format(local, pattern)
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), full_time(at), said)
+    said = f"{timezone.localtime(at):%H:%M:%S}"
+    return format_html(
+        '<time datetime="{}" title="{}" data-clock="s">{}</time>', at.isoformat(), full_time(at), said
+    )
+
+
+def date_element(at: datetime | None) -> SafeString:
+    """Return a `<time>` that reads as date, time and zone."""
+    if at is None:
+        return mark_safe("–")
+    return format_html('<time datetime="{}">{}</time>', at.isoformat(), full_time(at))
 
 
 def stamp_element(stamp: str) -> SafeString:
@@ -77,7 +85,7 @@ def stamp_element(stamp: str) -> SafeString:
     at = datetime.fromisoformat(stamp)
     local = timezone.localtime(at)
     said = f"{local:%H:%M:%S}.{local.microsecond // 1000:03}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', stamp, full_time(at), said)
+    return format_html('<time datetime="{}" title="{}" data-clock="ms">{}</time>', stamp, full_time(at), said)
 
 
 def running_element(start: datetime | None, end: datetime | None) -> SafeString:

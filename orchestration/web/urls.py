@@ -3,16 +3,17 @@
 from django.urls import path
 
 from .views import artifacts, execution, executions, verbs, workers, workflows
+from .zones import in_own_zone
 
 urlpatterns = [
-    path("executions/", executions.executions, name="executions"),
-    path("executions/<uuid:id>/", execution.execution, name="execution"),
-    path("executions/<uuid:id>/parts/<slug:part>/", execution.part, name="execution_part"),
-    path("executions/<uuid:id>/nodes/<path:node>/", execution.node, name="node"),
+    path("executions/", in_own_zone(executions.executions), name="executions"),
+    path("executions/<uuid:id>/", in_own_zone(execution.execution), name="execution"),
+    path("executions/<uuid:id>/parts/<slug:part>/", in_own_zone(execution.part), name="execution_part"),
+    path("executions/<uuid:id>/nodes/<path:node>/", in_own_zone(execution.node), name="node"),
     path("executions/<uuid:id>/artifacts/<uuid:artifact>/", artifacts.download, name="artifact"),
-    path("executions/<uuid:id>/<slug:verb>/", verbs.act, name="verb"),
-    path("workflows/", workflows.workflows, name="workflows"),
-    path("workflows/<path:name>/start/", workflows.start, name="start"),
-    path("workflows/<path:name>/", workflows.workflow, name="workflow"),
-    path("workers/", workers.workers, name="workers"),
+    path("executions/<uuid:id>/<slug:verb>/", in_own_zone(verbs.act), name="verb"),
+    path("workflows/", in_own_zone(workflows.workflows), name="workflows"),
+    path("workflows/<path:name>/start/", in_own_zone(workflows.start), name="start"),
+    path("workflows/<path:name>/", in_own_zone(workflows.workflow), name="workflow"),
+    path("workers/", in_own_zone(workers.workers), name="workers"),
 ]

@@ -26,6 +26,8 @@ WORDS = {
     "recovered": _("Recovered"),
     "upstream_failed": _("Upstream failed"),
     "skipped": _("Skipped"),
+    "lost": _("Lost"),
+    "timed_out": _("Timed out"),
 }
 SPRITE = "img/icons.svg"
 

@@ -1,6 +1,6 @@
 // What every page does: theme, time, dialogs, menus, copying.
 
-import { tick } from "./clock.js";
+import { localise, tick } from "./clock.js";
 
 const year = "; path=/; max-age=31536000; samesite=lax";
 const root = document.documentElement;
@@ -42,6 +42,7 @@ export function prepare(part) {
   for (const element of part.querySelectorAll("[data-script-hides]")) element.hidden = true;
   for (const element of part.querySelectorAll("[data-copy], [data-zoom]")) element.hidden = false;
   tick(part);
+  localise(part);
 }
 prepare(document);
 document.addEventListener("htmx:afterSwap", ({ detail }) => prepare(detail.target));

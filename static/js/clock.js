@@ -25,6 +25,21 @@ export function tick(root = document) {
   }
 }
 
+/** Show times of day in this browser's zone: the server knows it only from the second page on. */
+export function localise(root) {
+  for (const element of root.querySelectorAll("time[data-clock]")) {
+    write(element, clock(element.dateTime, element.dataset.clock === "ms"));
+  }
+}
+
+/** A time of day, to the second or to the millisecond. */
+export function clock(iso, milliseconds) {
+  const at = new Date(iso);
+  const two = (number) => String(number).padStart(2, "0");
+  const seconds = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
+  return milliseconds ? `${seconds}.${String(at.getMilliseconds()).padStart(3, "0")}` : seconds;
+}
+
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -6,11 +6,13 @@ import * as graph from "./execution/graph.js";
 import * as log from "./execution/log.js";
 import * as nodes from "./execution/nodes.js";
 import { change, page, refetch } from "./execution/page.js";
+import * as split from "./execution/split.js";
 import { watch } from "./execution/state.js";
 
 const url = page.dataset.url;
 const live = watch(document.getElementById("x-live"), page);
 
+split.start();
 graph.start();
 log.start();
 tick();

@@ -60,6 +60,7 @@ def shuffled(value):
     return [shuffled(item) for item in value] if isinstance(value, list) else value
 
 
+@settings(max_examples=50)
 @given(whole_graphs())
 def test_a_graph_survives_the_trip_through_json(graph: Graph):
     data = encode_graph(graph)

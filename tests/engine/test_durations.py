@@ -28,7 +28,8 @@ def test_a_duration_is_read(value, expected):
     "value",
     [
         "", "5", "5 minutes", "-5s", "5s!", "s", "1h-30m", "9" * 400 + "s", "36526d", -1, -0.001, True, None, [],
-        Decimal(5), float("nan"), float("inf"), float("-inf"), 10**400, -(10**400), 1e12, timedelta(seconds=-1), timedelta.max,
+        Decimal(5), float("nan"), float("inf"), float("-inf"), 10**400, -(10**400), 1e12, timedelta(seconds=-1),
+        timedelta.max,
     ],
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip

@@ -16,7 +16,7 @@ from orchestration.engine.view import snapshot
 from tests.engine.simulation import Simulation
 from tests.engine.strategies import Script, graphs, play, scripts
 
-often = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+often = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @often

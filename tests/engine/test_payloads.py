@@ -93,7 +93,7 @@ def _nested(depth: int, inner: Any = None) -> Any:
     ("value", "said"),
     [
         ({"rows": [1, {"mean": float("nan")}]}, "$.rows[1].mean is nan, which JSON cannot hold"),
-        ([float("-inf")], "$[0] is -inf"),
+        ([{"fine": [1]}, float("-inf")], "$[1] is -inf"),
         (Flight("AA", float("nan")), "$.delay is nan"),
         (b"bytes", "$ is a bytes"),
         ({"tags": {1, 2}}, "$.tags is a set"),

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from django.contrib.auth.models import User
+from django.http import StreamingHttpResponse
 from django.test import AsyncClient, Client
 from guardian.shortcuts import assign_perm
 
@@ -212,11 +213,9 @@ def fetch(user: User, url: str) -> tuple[int, dict[str, str], bytes]:
         response = await client.get(url)
         if not response.streaming:
             return response.status_code, dict(response.headers), response.content
-        return (
-            response.status_code,
-            dict(response.headers),
-            b"".join([chunk async for chunk in response.streaming_content]),
-        )
+        assert isinstance(response, StreamingHttpResponse)
+        body = [chunk async for chunk in response]
+        return response.status_code, dict(response.headers), b"".join(body)
 
     return asyncio.run(get())
 

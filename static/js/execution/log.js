@@ -1,5 +1,6 @@
 // The log: lines as they come, following the end unless somebody reads further up.
 
+import { clock, localise } from "../clock.js";
 import { address, change, page, refetch } from "./page.js";
 
 const KEPT = 5000;
@@ -59,10 +60,7 @@ function element(line) {
   Object.assign(item.dataset, { id: line.id, level: line.level });
   const time = document.createElement("time");
   time.dateTime = line.at;
-  const at = new Date(line.at);
-  const two = (number) => String(number).padStart(2, "0");
-  const ms = String(at.getMilliseconds()).padStart(3, "0");
-  time.textContent = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${ms}`;
+  time.textContent = clock(line.at, true);
   const part = (name, text) => Object.assign(document.createElement("span"), { className: name, textContent: text });
   const node = line.index === null ? line.node : `${line.node}[${line.index}]`;
   item.append(time, part("level", line.level), part("node", node), part("text", line.message));
@@ -83,6 +81,7 @@ async function earlier(event) {
   if (!answer.ok) return void refetch("log", 0);
   const part = new DOMParser().parseFromString(await answer.text(), "text/html");
   const height = pane().scrollHeight;
+  localise(part);
   document.getElementById("line-list").prepend(...part.querySelectorAll("#line-list > li"));
   const more = part.querySelector("[data-earlier]");
   if (more) pane().querySelector("[data-earlier]").dataset.earlier = more.dataset.earlier;

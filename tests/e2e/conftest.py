@@ -1,0 +1,165 @@
+"""The whole product, as `manage.py up` starts it, and a browser in front of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
+FLOWS = """
+import asyncio
+
+from orchestration import RetryPolicy, WorkflowBuilder
+
+
+async def wait(ctx):
+    ctx.log.info("waiting for a long time")
+    for step in range(600):
+        await asyncio.sleep(0.1)
+
+
+def fail(ctx):
+    ctx.log.error("row 7 cannot be read")
+    raise ValueError("row 7 is not a number")
+
+
+def ok(ctx):
+    return {"node": ctx.node_id}
+
+
+slow = WorkflowBuilder("slow").add_node("wait", wait).add_node("after", ok, depends_on=["wait"]).build()
+failing = (
+    WorkflowBuilder("failing").add_node("good", ok).add_node("bad", fail, depends_on=["good"])
+    .add_node("never", ok, depends_on=["bad"]).build()
+)
+"""
+BROKEN = "from orchestration import WorkflowBuilder\n\nWorkflowBuilder(\n"
+
+
+@dataclass
+class Site:
+    """A running igon7."""
+
+    origin: str
+    password: str
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Start everything on a database of its own, with workflows that wait, fail, or cannot be loaded."""
+    var = tmp_path_factory.mktemp("site")
+    (var / "flows").mkdir()
+    (var / "flows" / "flows.py").write_text(FLOWS)
+    (var / "flows" / "unfinished.py").write_text(BROKEN)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    kept = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    environment = kept | {
+        "IGON7_VAR": str(var),
+        "IGON7_ENV_FILE": os.devnull,
+        "IGON7_NO_VENV": "1",
+        "IGON7_WORKFLOWS": str(var / "flows"),
+    }
+    log = var / "up.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--port", str(port)],
+            cwd=settings.BASE_DIR, env=environment, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield Site(f"http://127.0.0.1:{port}", _password(process, log))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+def _password(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + 60
+    while "igon7 is up" not in log.read_text():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+    found = re.search(r"password: (\S+)", log.read_text())
+    assert found, log.read_text()
+    return found[1]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Watched:
+    """What went wrong in a page: errors of the console, and requests that left the host."""
+
+    origin: str
+    errors: list[str] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
+
+    def listen(self, page: Page) -> None:
+        page.on("console", self.console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self.request)
+
+    def console(self, message: ConsoleMessage) -> None:
+        # A refused form answers 400 on purpose; the browser logs that by itself.
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self.errors.append(message.text)
+
+    def request(self, request: Request) -> None:
+        if not request.url.startswith((self.origin, "data:", "blob:")):
+            self.strays.append(request.url)
+
+
+def log_in(context: BrowserContext, site: Site) -> Page:
+    page = context.new_page()
+    page.goto(f"{site.origin}/login/")
+    page.fill("[name=username]", "admin")
+    page.fill("[name=password]", site.password)
+    page.click("button.primary")
+    page.wait_for_url(f"{site.origin}/")
+    return page
+
+
+@pytest.fixture
+def page(site: Site, browser: Browser) -> Iterator[Page]:
+    """A logged-in page; at the end of the test nothing may have been refused, broken or sent elsewhere."""
+    context = browser.new_context(base_url=site.origin, timezone_id="Europe/Paris")
+    watched = Watched(site.origin)
+    page = log_in(context, site)
+    watched.listen(page)
+    yield page
+    context.close()
+    assert watched.errors == []
+    assert watched.strays == []
+
+
+@pytest.fixture
+def plain(site: Site, browser: Browser) -> Iterator[Page]:
+    """A logged-in page of a browser without JavaScript."""
+    context = browser.new_context(base_url=site.origin, java_script_enabled=False)
+    yield log_in(context, site)
+    context.close()
