@@ -122,8 +122,7 @@ def _resolve(workflow: str | Workflow, principal: Principal) -> Workflow:
         ) from None
     if isinstance(workflow, str):
         return registry.require(workflow)
-    registry.check_bodies(workflow)
-    return workflow
+    return registry.check_value(workflow)
 
 
 def _order(

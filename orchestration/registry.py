@@ -8,8 +8,9 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from django.apps import apps
@@ -17,7 +18,7 @@ from django.conf import settings
 
 from .engine import tasks
 from .engine.builder import Workflow
-from .engine.errors import UnknownTask, UnknownWorkflow
+from .engine.errors import GraphError, UnknownTask, UnknownWorkflow
 from .engine.graph import Graph, NodeSpec, suggest
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ def discover(*, again: bool = False) -> None:
             _load(f"{app.name}.workflows", lambda name: importlib.import_module(name))
     for entry in getattr(settings, "IGON7_WORKFLOWS", ()):
         _discover_entry(entry)
+    for name, workflow in _workflows.items():
+        _workflows[name] = _in_their_lanes(workflow)
 
 
 def _discover_entry(entry: str) -> None:
@@ -70,8 +73,11 @@ def _import_file(path: str) -> ModuleType:
 def _load(name: str, load: Callable[[str], ModuleType]) -> None:
     try:
         module = load(name)
-        found = [value for value in vars(module).values() if isinstance(value, Workflow)]
-        for workflow in found:
+        mine: dict[str, Workflow] = {}
+        for workflow in (value for value in vars(module).values() if isinstance(value, Workflow)):
+            if mine.setdefault(workflow.name, workflow) is not workflow:
+                raise ValueError(f'Workflow "{workflow.name}" is defined twice here. Rename one.')
+        for workflow in mine.values():
             register(workflow)
         _broken.pop(name, None)
     except (Exception, SystemExit) as error:
@@ -145,33 +151,72 @@ def body_of(graph: Graph, node: str) -> tuple[NodeSpec, Callable[..., Any]]:
     """Return the node's spec and its body. Raises UnknownTask when the installed code has none for it.
 
     A body is never imported by a path that comes from the database: it is what a discovered workflow or @task gives.
+    The spec is the execution's version's; only the callable that data cannot carry, `on_retry`, is today's.
     """
     discover()
     spec = graph.nodes[node]
+    known = _known(graph.name, spec)
+    body = _find_body(graph.name, spec, known)
+    on_retry = known.retry.on_retry if known is not None and known.retry is not None else None
+    if on_retry is not None and spec.retry is not None:
+        spec = replace(spec, retry=replace(spec.retry, on_retry=on_retry))
+    return spec, body
+
+
+def _known(workflow: str, spec: NodeSpec) -> NodeSpec | None:
+    """Return the node as today's code defines it, if it still has this body."""
+    found = _workflows.get(workflow)
+    known = found.graph.nodes.get(spec.id) if found is not None else None
+    return known if known is not None and known.body == spec.body else None
+
+
+def _find_body(workflow: str, spec: NodeSpec, known: NodeSpec | None) -> Callable[..., Any]:
     kind, _, name = spec.body.partition(":")
     if kind == "task":
         found = tasks.find(name)
         if found is None:
-            raise UnknownTask(node=node, workflow=graph.name, task=name, hint=suggest(name, tasks.names()))
-        return spec, found
-    workflow = _workflows.get(graph.name)
-    if workflow is not None and node in workflow.bodies and workflow.graph.nodes[node].body == spec.body:
-        return workflow.graph.nodes[node], workflow.bodies[node]
-    raise UnknownTask(
-        node=node, workflow=graph.name, task=spec.body, hint="The installed code does not have it."
-    )
+            raise UnknownTask(node=spec.id, workflow=workflow, task=name, hint=suggest(name, tasks.names()))
+        return found
+    if known is None:
+        hint = "The installed code does not have it."
+        raise UnknownTask(node=spec.id, workflow=workflow, task=spec.body, hint=hint)
+    return _workflows[workflow].bodies[spec.id]
 
 
-def check_bodies(workflow: Workflow) -> None:
-    """Raise UnknownTask unless a worker will find a body for each node of a workflow that is given as a value."""
-    known = get(workflow.name)
-    for node, spec in workflow.graph.nodes.items():
-        if spec.body.startswith("task:"):
-            name = spec.body.removeprefix("task:")
-            if tasks.find(name) is None:
-                raise UnknownTask(
-                    node=node, workflow=workflow.name, task=name, hint=suggest(name, tasks.names())
-                )
-        elif known is None or node not in known.bodies or known.graph.nodes[node].body != spec.body:
+def check_value(workflow: Workflow) -> Workflow:
+    """Return a workflow that was given as a value, its tasks in their lanes.
+
+    Raises UnknownTask unless a worker will find a body for each node, and GraphError for an `on_retry` that no
+    module defines.
+    """
+    discover()
+    for spec in workflow.graph.nodes.values():
+        known = _known(workflow.name, spec)
+        if known is None and not spec.body.startswith("task:"):
             hint = "A workflow made at run time uses registered tasks: decorate the function with @task and name it."
-            raise UnknownTask(node=node, workflow=workflow.name, task=spec.body, hint=hint)
+            raise UnknownTask(node=spec.id, workflow=workflow.name, task=spec.body, hint=hint)
+        _find_body(workflow.name, spec, known)
+        if known is None and spec.retry is not None and spec.retry.on_retry is not None:
+            raise GraphError(
+                f'Node "{spec.id}" of workflow "{workflow.name}" has an on_retry; a workflow made at run time is kept '
+                "as data and cannot carry a function. Define it in a module, or use retry_on and do_not_retry."
+            )
+    return _in_their_lanes(workflow)
+
+
+def _in_their_lanes(workflow: Workflow) -> Workflow:
+    """Return the workflow with each named task in the lane its body asks for.
+
+    A task may be registered after the workflow that names it was built, so only now is it known which are async.
+    """
+    wrong = {
+        spec.id: replace(spec, lane=lane)
+        for spec in workflow.graph.nodes.values()
+        if spec.body.startswith("task:")
+        and tasks.find(name := spec.body.removeprefix("task:")) is not None
+        and (lane := "async" if tasks.is_async(name) else "sync") != spec.lane
+    }
+    if not wrong:
+        return workflow
+    nodes = MappingProxyType({**workflow.graph.nodes, **wrong})
+    return replace(workflow, graph=replace(workflow.graph, nodes=nodes))

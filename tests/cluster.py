@@ -100,10 +100,9 @@ class Cluster:
     """`manage.py worker` in a process group of its own."""
 
     def __init__(self, folder: Path, workers: int = 2, grace: str = "25s", **environment: str) -> None:
-        self.slots, self.grace = workers, grace
         self.ledger = Ledger(folder / "ledger")
         self._log_path = folder / f"worker-{uuid.uuid4().hex[:8]}.log"
-        self._environment = {
+        surroundings = {
             **os.environ,
             "DATABASE_URL": url_of(connection.settings_dict),
             "IGON7_VAR": str(folder),
@@ -116,24 +115,15 @@ class Cluster:
             workflows_for_tests.LEDGER: str(self.ledger.path),
             **environment,
         }
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Cluster:
-        """Start it and return once its workers may claim: it has registered itself."""
-        command = [
-            sys.executable,
-            "manage.py",
-            "worker",
-            f"--workers={self.slots}",
-            f"--grace={self.grace}",
-        ]
+        command = [sys.executable, "manage.py", "worker", f"--workers={workers}", f"--grace={grace}"]
         with self._log_path.open("ab") as log:
-            self.process = start(command, self._environment, cwd=ROOT, stdout=log, stderr=log)
+            self.process = start(command, surroundings, cwd=ROOT, stdout=log, stderr=log)
+
+    def wait_until_ready(self) -> None:
+        """Return once it has registered itself: its workers are there."""
         wait_until(self._is_ready, 30.0, lambda: f"the cluster is ready\n{self.log}")
-        return self
 
     def _is_ready(self) -> bool:
-        assert self.process is not None
         if self.process.poll() is not None:
             pytest.fail(f"The cluster ended with {self.process.returncode} while starting:\n{self.log}")
         return self.row() is not None
@@ -148,7 +138,6 @@ class Cluster:
 
     @property
     def pid(self) -> int:
-        assert self.process is not None
         return self.process.pid
 
     def processes(self) -> list[int]:
@@ -167,7 +156,6 @@ class Cluster:
 
     def stop(self, within: float = SOON) -> float:
         """Ask it to stop, as a supervisor does; return the seconds it took. It must end with exit code 0."""
-        assert self.process is not None
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -180,10 +168,9 @@ class Cluster:
 
     def kill(self) -> None:
         """End all of it, at once, however it stands."""
-        if self.process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self.process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def _threads(pid: int) -> int:
@@ -198,7 +185,8 @@ def cluster(folder: Path, workers: int = 2, grace: str = "25s", **environment: s
     """Run a cluster for the block; show its log when the block fails, and kill what is left of it at the end."""
     made = Cluster(folder, workers, grace, **environment)
     try:
-        yield made.start()
+        made.wait_until_ready()
+        yield made
     except BaseException:
         sys.stderr.write(f"--- log of the cluster ---\n{made.log}\n")
         raise
@@ -260,7 +248,8 @@ def statuses(id: uuid.UUID) -> dict[str, str]:
     return dict(rows.values_list("node", "status"))
 
 
-def run_of(id: uuid.UUID, node: str) -> NodeRun:
+def run_of(id: uuid.UUID, node: str) -> Any:
+    """Return the node's present NodeRun (Any: a test knows which of its columns are set)."""
     return NodeRun.objects.get(execution=id, node=node, superseded=False)
 
 
@@ -292,14 +281,14 @@ def wait_for(id: uuid.UUID, *wanted: str, within: float = SOON) -> str:
     return found
 
 
-def ended(id: uuid.UUID, wanted: str = "succeeded", within: float = SOON) -> Execution:
-    """Wait for the execution's end, check how it ended and that its log is whole, and return it."""
+def ended(id: uuid.UUID, wanted: str = "succeeded", within: float = SOON) -> Any:
+    """Wait for the execution's end, check how it ended and that its log is whole; return the Execution."""
     wait_for(id, wanted, within=within)
     check_log(id)
     return Execution.objects.get(pk=id)
 
 
-def wait_for_node(id: uuid.UUID, node: str, wanted: str, within: float = SOON) -> NodeRun:
+def wait_for_node(id: uuid.UUID, node: str, wanted: str, within: float = SOON) -> Any:
     wait_until(lambda: statuses(id).get(node) == wanted, within, lambda: f"{node} is {wanted}\n{explain(id)}")
     return run_of(id, node)
 
@@ -340,6 +329,7 @@ def check_order(id: uuid.UUID) -> None:
     graph = versions.graph_of(Execution.objects.get(pk=id).version_id)
     for node, run in rows.items():
         for parent in graph.nodes[node].depends_on:
+            finished = rows[parent].finished_at
             if run.started_at is not None:
-                assert rows[parent].finished_at is not None
-                assert run.started_at >= rows[parent].finished_at, f"{node} began before {parent} ended"
+                assert finished is not None
+                assert run.started_at >= finished, f"{node} began before {parent} ended"

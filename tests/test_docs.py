@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -277,6 +278,25 @@ def test_every_environment_variable_is_described_and_every_one_described_is_read
         r"^\| `([A-Z][A-Z0-9_]+)` \|", (ROOT / "docs/operating.md").read_text(), re.MULTILINE
     )
     assert sorted(described) == _variables_read()
+
+
+def _texts(source: Path) -> Iterator[str]:
+    """Yield the string literals of a module, "…" where a value goes in."""
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(v.value) if isinstance(v, ast.Constant) else "…" for v in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield re.sub(r"%\(\w+\)[sd]|%[sd.0-9f]+|\{[^}]*\}", "…", node.value)
+
+
+def test_every_message_that_is_explained_is_one_that_the_product_says() -> None:
+    page = (ROOT / "docs/operating.md").read_text()
+    explained = re.findall(r"^\| `([^`]+)` \|", page[page.index("## Troubleshooting") :], re.MULTILINE)
+    sources = [ROOT / "manage.py", *(path for app in _OURS for path in (ROOT / app).rglob("*.py"))]
+    said = "\n".join(re.sub(r"[“”\"]", "", text) for path in sources for text in _texts(path))
+    assert len(explained) > 10
+    parts = {message: ".*".join(map(re.escape, message.split("…"))) for message in explained}
+    assert [message for message, pattern in parts.items() if not re.search(pattern, said)] == []
 
 
 def test_every_option_of_the_authoring_api_is_described() -> None:

@@ -15,7 +15,7 @@ _TICK = 0.1  # how late a death or a Ctrl-C may be noticed
 _HEALTHY_AFTER = 10.0  # a child that lived so long may fail again without being given up
 _GIVE_UP_AFTER = 4  # deaths in a row, each before _HEALTHY_AFTER
 _LONGEST_PAUSE = 30.0
-_STOP_WITHIN = 2.4
+_STOP_WITHIN = 2.2
 _STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 

@@ -11,6 +11,7 @@ from orchestration import queries, registry
 from orchestration.engine.states import ExecutionStatus
 from orchestration.queries import ExecutionFilter, stats
 from orchestration.web import bars
+from orchestration.web.parts import asks_for_part, part_of_page
 from security.actions import CONSOLE_OPEN
 from security.principals import Principal
 from security.web.guard import requires
@@ -22,6 +23,7 @@ E = ExecutionStatus
 
 
 @require_GET
+@part_of_page
 @requires(CONSOLE_OPEN)
 def home(request: HttpRequest) -> HttpResponse:
     """Show the state of everything that the person may view."""
@@ -39,9 +41,8 @@ def home(request: HttpRequest) -> HttpResponse:
         "broken": registry.broken(),
         "sample": _sample(principal),
     }
-    template = (
-        "monitoring/_home.html" if request.headers.get("HX-Target") == "home" else "monitoring/home.html"
-    )
+    part = asks_for_part(request, "home")
+    template = "monitoring/_home.html" if part else "monitoring/home.html"
     return render(request, template, context)
 
 

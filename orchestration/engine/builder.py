@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -44,6 +45,11 @@ class Workflow:
         return data
 
     def checksum(self) -> str:
+        return self._checksum
+
+    @cached_property
+    def _checksum(self) -> str:
+        # Asked at each start; a graph of 10,000 nodes is encoded once.
         return checksum(self.definition())
 
 

@@ -8,6 +8,7 @@ is unpickled: the signed package is built inside the process that reads it.
 
 from __future__ import annotations
 
+import select
 import time
 import uuid
 
@@ -48,7 +49,10 @@ class SeatBroker(Broker):
         """Return one seat while fewer than one a worker lie ready; else wait a little and return None."""
         about = cluster.current()
         if about is None or self._pushed - about.taken.value >= about.slots:
-            time.sleep(POLL)
+            if about is None:
+                time.sleep(POLL)
+            else:
+                select.select([about.stop_fd], [], [], POLL)  # the end of the cluster waits for this process
             return None
         self._pushed += 1
         id = uuid.uuid4().hex

@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import Any
 
@@ -138,6 +138,22 @@ class Context:
             raise NodeCancelled(reason="")
 
 
+class Done:
+    """What a call that is over already returns to an async body, so that it may be awaited or not."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+class Answer(int):
+    """A truth that may be awaited or not."""
+
+    def __await__(self) -> Generator[None, None, bool]:
+        return bool(self)
+        yield
+
+
 class AsyncContext(Context):
     """What an async body is given: the same names; what talks to the database or storage is awaitable."""
 
@@ -154,6 +170,20 @@ class AsyncContext(Context):
     @property
     def principal(self) -> Principal:
         return Principal.from_json(self._input["principal"])
+
+    def progress(self, fraction: float, text: str = "") -> Done:  # type: ignore[override]
+        """Show how far the body is. Raises InvalidOption, and NodeCancelled."""
+        super().progress(fraction, text)
+        return Done()
+
+    def is_cancelled(self) -> Answer:  # type: ignore[override]
+        """Say whether the execution is being cancelled."""
+        return Answer(super().is_cancelled())
+
+    def check_cancelled(self) -> Done:  # type: ignore[override]
+        """Raise NodeCancelled when the execution is being cancelled."""
+        super().check_cancelled()
+        return Done()
 
     async def artifact(  # type: ignore[override]
         self, name: str, data: bytes, content_type: str = "application/octet-stream"

@@ -51,7 +51,7 @@ def _work(about: cluster.About) -> None:
     other = AsyncLane(seat, [about.stop_fd], about.grace)
     heartbeat = Heartbeat(seat, sync.relieve, about.grace)
     stopper = threading.Thread(target=_watch, args=(about, seat, sync, other), name="igon7-stop", daemon=True)
-    second = threading.Thread(target=_loop, args=(seat, other, sync), name="igon7-async", daemon=True)
+    second = threading.Thread(target=other.loop, name="igon7-async", daemon=True)
     for thread in (stopper, heartbeat, second):
         thread.start()
     try:
@@ -62,16 +62,6 @@ def _work(about: cluster.About) -> None:
         heartbeat.ended.set()
         seat.busy.set()  # wakes a heartbeat that sleeps because nothing is held
         heartbeat.join(2.0)
-
-
-def _loop(seat: Seat, lane: AsyncLane, other: SyncLane) -> None:
-    """Run the second lane; an error that ends it ends the whole seat, which is then taken anew."""
-    try:
-        lane.loop()
-    except Exception:
-        log.exception("The lane of async bodies ended with an error; the worker takes another seat.")
-        seat.stopping.set()
-        other.waiter.wake()
 
 
 def _watch(about: cluster.About, seat: Seat, *lanes: SyncLane | AsyncLane) -> None:

@@ -128,11 +128,11 @@ def expired(limit: int = 200, *, pid: int | None = None, worker: uuid.UUID | Non
             using: str = DEFAULT_DB_ALIAS) -> list[Settled]:  # fmt: skip
     """Return outcome *lost* for leases that have ended, or for all of a cluster, or of its process, that is dead."""
     connection = connections[using]
-    due, params = f"n.lease_until <= {clock.sql(connection)}", []
+    due, params = f"n.lease_until <= {clock.sql(connection)}", list[Any]()
     if worker is not None:
         due, params = "n.worker = %s", [sql.key(connection, worker)]
-    if worker is not None and pid is not None:
-        due, params = f"{due} AND n.pid = %s", [*params, pid]
+        if pid is not None:
+            due, params = f"{due} AND n.pid = %s", [*params, pid]
     text = (
         'SELECT n.id, n.execution_id, n.node, n."index", n.for_node, n.attempt, n.fence, n.losses, n.alone, n.worker,'
         " e.version_id FROM orchestration_noderun n JOIN orchestration_execution e ON e.id = n.execution_id"

@@ -25,7 +25,6 @@ function showTheme() {
 }
 
 if (toggle) {
-  toggle.hidden = false;
   showTheme();
   toggle.addEventListener("click", () => {
     const next = themes[(themes.indexOf(root.dataset.theme ?? "system") + 1) % themes.length];
@@ -36,11 +35,8 @@ if (toggle) {
   });
 }
 
-// --- what is there only with, or only without, a script ---
-
+/** Bring the times of a part that has just been drawn up to date. */
 export function prepare(part) {
-  for (const element of part.querySelectorAll("[data-script-hides]")) element.hidden = true;
-  for (const element of part.querySelectorAll("[data-copy], [data-zoom]")) element.hidden = false;
   tick(part);
   localise(part);
 }

@@ -5,7 +5,7 @@ import { connect } from "./live.js";
 import * as graph from "./execution/graph.js";
 import * as log from "./execution/log.js";
 import * as nodes from "./execution/nodes.js";
-import { change, page, refetch } from "./execution/page.js";
+import { change, onDrawn, page, refetch } from "./execution/page.js";
 import * as split from "./execution/split.js";
 import { watch } from "./execution/state.js";
 
@@ -101,7 +101,5 @@ document.addEventListener("keydown", (event) => {
   select("");
 });
 
-document.addEventListener("htmx:afterSwap", ({ detail }) => {
-  if (detail.target.id === "x-canvas") graph.start();
-  if (detail.target.id === "x-log") log.start();
-});
+onDrawn("canvas", graph.start);
+onDrawn("log", log.start);

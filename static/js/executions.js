@@ -6,8 +6,9 @@ const rows = () => [...list.querySelectorAll("a.row")];
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("input, textarea, select")) {
-    if (event.key === "Escape") event.target.blur();
-    return;
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // a browser would empty the field, and with it the list's filter
+    return event.target.blur();
   }
   const act = keys[event.key];
   if (!act) return;

@@ -102,7 +102,7 @@ def test_skips_travel_in_waves_of_any_size(waves):
     edges = {"a": [], "never": ["a"]} | {n: [names[i - 1]] if i else ["never"] for i, n in enumerate(names)}
     simulation = Simulation(graph(edges, never="one_failed"))
     run(simulation, "a", waves=waves)
-    while not simulation.status().is_terminal:
+    while simulation.due:
         before = simulation.types().count("node.skipped")
         simulation.close(waves)
         assert simulation.types().count("node.skipped") - before <= waves

@@ -29,7 +29,8 @@ def test_an_idle_cluster_stops_at_once_and_says_so_in_its_row(tmp_path, sign):
         began = time.monotonic()
         crew.process.send_signal(sign)
         assert crew.process.wait(10.0) == 0
-        assert time.monotonic() - began < 1.5
+        # About 0.6 s on an idle machine; a busy one may take its time to end ten processes.
+        assert time.monotonic() - began < 3.0
         row = WorkerNode.objects.get(pid=crew.pid)
         assert row.stopped_at is not None
         assert not crew.processes()
@@ -40,7 +41,7 @@ def test_a_body_that_ends_within_the_grace_completes_and_nothing_new_begins(tmp_
         id = begin(samples.slow, {"seconds": 1.0})
         other = begin(samples.async_nap, {"seconds": 1.0})
         wait_until(lambda: crew.ledger.entries(id) and crew.ledger.entries(other))
-        assert crew.stop() < 3.0
+        assert crew.stop() < 4.5
         for one in (id, other):
             assert (run_of(one, "work").status, statuses(one)["after"]) == ("succeeded", "ready")
             assert crew.ledger.runs(one) == {"work": 1}
@@ -58,7 +59,7 @@ def test_a_body_that_outlasts_the_grace_is_handed_back(tmp_path, workflow):
     with cluster(tmp_path, workers=1, grace="0.5s", IGON7_LEASE_SECONDS="60") as crew:
         id = begin(workflow)
         wait_until(lambda: crew.ledger.entries(id))
-        assert crew.stop() < (8.0 if workflow is samples.stubborn else 2.5)
+        assert crew.stop() < (10.0 if workflow is samples.stubborn else 4.0)
         run = run_of(id, "work")
         assert (run.status, run.attempt, run.lease_until) == ("ready", 0, None)
         assert len(events(id, "node.released")) == 1

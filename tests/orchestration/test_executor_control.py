@@ -1,10 +1,12 @@
 """Cancel, terminate, pause, resume and retry, while real workers run the bodies."""
 
+from functools import partial
+
 import pytest
 
 from orchestration import executor
 from orchestration.engine.errors import IllegalMove
-from orchestration.models import Execution, NodeRun
+from orchestration.models import NodeRun
 from security.models import AuditRecord
 from tests import workflows_for_tests as samples
 from tests.cluster import (
@@ -21,11 +23,6 @@ from tests.cluster import (
     wait_for_node,
     wait_until,
 )
-
-
-def took(id):
-    execution = Execution.objects.get(pk=id)
-    return (execution.finished_at - execution.started_at).total_seconds()
 
 
 def running(crew, workflow, input=None):
@@ -182,10 +179,14 @@ def test_a_cancel_that_meets_a_body_about_to_end_leaves_one_whole_log(crew):
     """Cancel executions at every moment of their short lives."""
     for n in range(25):
         id = begin(samples.three)
-        wait_until(lambda n=n, id=id: len(events(id)) >= 2 + n % 8 or status(id) == "succeeded", every=0.001)
+        wait_until(partial(_has_come, id, 2 + n % 8), every=0.001)
         try:
             executor.cancel(id, principal=ME)
         except IllegalMove:
             assert status(id) == "succeeded"
         wait_for(id, "cancelled", "succeeded")
         check_log(id)
+
+
+def _has_come(id, length):
+    return len(events(id)) >= length or status(id) == "succeeded"

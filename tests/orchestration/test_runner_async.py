@@ -1,5 +1,7 @@
 """Async bodies: hundreds together on one worker's event loop."""
 
+import pytest
+
 from orchestration import WorkflowBuilder
 from tests import workflows_for_tests as samples
 from tests.cluster import (
@@ -12,7 +14,8 @@ from tests.cluster import (
 )
 
 
-def test_a_hundred_bodies_that_sleep_half_a_second_share_one_worker(transactional_db, tmp_path):  # noqa: F811
+@pytest.mark.usefixtures("transactional_db")
+def test_a_hundred_bodies_that_sleep_half_a_second_share_one_worker(tmp_path):
     with cluster(tmp_path, workers=1) as one:
         id = begin(samples.naps)
         execution = ended(id)

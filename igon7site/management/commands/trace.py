@@ -10,19 +10,19 @@ from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandParser
 
 from igon7site.demo.trace import Trace, critical_path, parse, trace_workflow
-from orchestration import Igon7Error, executor
+from orchestration import executor
+from orchestration.management.command import Command as DoorCommand
 from orchestration.management.follow import follow
 from orchestration.models import Execution
-from security.principals import Principal
 
 _DEMO = "igon7site.demo"
 _FACTOR_MOST = 1_000.0
 
 
-class Command(BaseCommand):
+class Command(DoorCommand):
     help = "Replay a WfCommons trace (WfFormat 1.4 to 1.6) as a workflow whose nodes sleep."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -40,17 +40,21 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path | None, factor: float, **options: Any) -> None:
         if not apps.is_installed(_DEMO):
-            raise CommandError("Traces are part of the demo, which is off here: set IGON7_DEMO=1.")
-        try:
-            trace = _read(file)
-            id = executor.start(trace_workflow(trace, factor), principal=Principal.for_shell())
-        except Igon7Error as error:
-            raise CommandError(str(error)) from error
+            self.refuse("Traces are part of the demo, which is off here: set IGON7_DEMO=1.")
+        trace = self._read(file)
+        id = executor.start(trace_workflow(trace, factor), principal=self.principal)
         self._say_started(id, trace, factor, **options)
         if options["follow"]:
             code = follow(id, json=options["json"], out=self.stdout)
             self._say_ended(id, critical_path(trace, factor), **options)
             sys.exit(code)
+
+    def _read(self, file: Path | None) -> Trace:
+        path = file or Path(apps.get_app_config("demo").path) / "data" / "trace-sample.json"
+        try:
+            return parse(path.read_bytes())
+        except OSError as error:
+            self.refuse(f'The trace "{path}" cannot be read: {error.strerror}.')
 
     def _say_started(self, id: UUID, trace: Trace, factor: float, **options: Any) -> None:
         if options["json"]:
@@ -72,14 +76,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(ended))
         else:
             self.stdout.write(f"Makespan {makespan:.2f} s; critical path {shortest:.2f} s.")
-
-
-def _read(file: Path | None) -> Trace:
-    path = file or Path(apps.get_app_config("demo").path) / "data" / "trace-sample.json"
-    try:
-        return parse(path.read_bytes())
-    except OSError as error:
-        raise CommandError(f'The trace "{path}" cannot be read: {error.strerror}.') from error
 
 
 def _factor(text: str) -> float:

@@ -17,6 +17,7 @@ from igon7site.setup import address, first_run
 from igon7site.setup.supervisor import Child, GaveUp, Supervisor
 
 _ANSWER_WITHIN = 60.0
+_GRACE = "500ms"
 
 
 class Command(BaseCommand):
@@ -57,7 +58,8 @@ class Command(BaseCommand):
         manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
         children = [
             Child("web server", [*manage, "web", "--host", host, "--port", str(port)]),
-            Child("worker", [*manage, "worker", "--workers", str(workers)]),
+            # A stop here is for somebody who waits: bodies get a moment, then go back unspent.
+            Child("worker", [*manage, "worker", "--workers", str(workers), "--grace", _GRACE]),
         ]
         with Supervisor(children, self._say) as supervisor:
             try:

@@ -31,6 +31,6 @@ class Command(BaseCommand):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                timeout_graceful_shutdown=2,
+                timeout_graceful_shutdown=1,
             )
         ).run()

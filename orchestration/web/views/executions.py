@@ -14,6 +14,7 @@ from orchestration.engine.errors import InvalidOption
 from orchestration.engine.states import EXECUTION_LIVE
 from orchestration.models import Execution
 from orchestration.queries.filters import STATUSES, ExecutionFilter
+from orchestration.web.parts import asks_for_part, part_of_page
 from orchestration.web.words import word
 from security.actions import CONSOLE_OPEN
 from security.principals import Principal
@@ -35,6 +36,7 @@ _CHIPS = {
 
 
 @require_GET
+@part_of_page
 @requires(CONSOLE_OPEN)
 def executions(request: HttpRequest) -> HttpResponse:
     """Show one page of the executions that the URL's filters let through."""
@@ -58,7 +60,7 @@ def executions(request: HttpRequest) -> HttpResponse:
         "query": filters.to_query(),
         "moving": any(row.status in EXECUTION_LIVE for row in page.items),
     }
-    if request.htmx and request.htmx.target == "list":  # type: ignore[attr-defined]
+    if asks_for_part(request, "list"):
         return render(request, "orchestration/_executions_list.html", context, status=status)
     names = queries.workflows(principal).values_list("name", flat=True)[:1000]
     return render(

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from orchestration import queries
 from orchestration.models import NodeRun, WorkerNode
+from orchestration.web.parts import asks_for_part, part_of_page
 from security.actions import WORKER_VIEW
 from security.principals import Principal
 from security.web.guard import requires
@@ -45,6 +46,7 @@ class Row:
 
 
 @require_GET
+@part_of_page
 @requires(WORKER_VIEW)
 def workers(request: HttpRequest) -> HttpResponse:
     """List the worker nodes that have not stopped."""
@@ -58,8 +60,8 @@ def workers(request: HttpRequest) -> HttpResponse:
         "slots": sum(row.worker.slots for row in rows if row.fresh),
         "busy": sum(row.busy for row in rows if row.fresh),
     }
-    whole = request.headers.get("HX-Target") != "list"
-    template = "orchestration/workers.html" if whole else "orchestration/_workers_list.html"
+    part = asks_for_part(request, "list")
+    template = "orchestration/_workers_list.html" if part else "orchestration/workers.html"
     return render(request, template, context)
 
 

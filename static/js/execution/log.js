@@ -1,7 +1,7 @@
 // The log: lines as they come, following the end unless somebody reads further up.
 
 import { clock, localise } from "../clock.js";
-import { address, change, page, refetch } from "./page.js";
+import { address, change, fetchHtml, page } from "./page.js";
 
 const KEPT = 5000;
 const LEVELS = ["debug", "info", "warning", "error"];
@@ -31,8 +31,7 @@ export function start() {
 
 function query(form) {
   const all = page.dataset.selected && !pane().dataset.node ? "all" : null;
-  change({ level: form.level.value || null, q: form.q.value.trim() || null, log: all }, []);
-  window.htmx.ajax("GET", address("log"), { target: "#x-log", swap: "innerHTML" });
+  change({ level: form.level.value || null, q: form.q.value.trim() || null, log: all }, ["log"]);
 }
 
 /** Add the lines that the pane's filters let through. */
@@ -77,9 +76,9 @@ async function earlier(event) {
   event.preventDefault();
   const to = new URL(address("lines"), location.href);
   to.searchParams.set("before", event.currentTarget.dataset.earlier);
-  const answer = await fetch(to, { headers: { "HX-Request": "true" } });
-  if (!answer.ok) return void refetch("log", 0);
-  const part = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const html = await fetchHtml(to, "earlier");
+  if (html === null) return;
+  const part = new DOMParser().parseFromString(html, "text/html");
   const height = pane().scrollHeight;
   localise(part);
   document.getElementById("line-list").prepend(...part.querySelectorAll("#line-list > li"));

@@ -1,45 +1,88 @@
-// The page's address and the parts that are fetched again.
+// The page's address, and the parts that are fetched again.
+
+import { prepare } from "../app.js";
 
 export const page = document.getElementById("execution");
 
 const timers = new Map();
 const last = new Map();
+const flying = new Map();
+const drawn = new Map(); // what each part calls when it has been drawn anew
+
+/** Call back whenever a part has been drawn anew. */
+export function onDrawn(part, callback) {
+  drawn.set(part, callback);
+}
 
 /** The address of a part, with the query of the page's own address. */
 export function address(part) {
   return `${page.dataset.url}parts/${part}/${location.search}`;
 }
 
-/** Fetch a part again, at most once in `pause` ms, and never while somebody types or decides in it. */
+/** Fetch a part again, at most once in `pause` ms, and never while somebody decides in it. */
 export function refetch(part, pause) {
-  const wait = Math.max(0, (last.get(part) ?? 0) + pause - performance.now());
+  const wait = Math.max(0, (last.get(part) ?? -Infinity) + pause - performance.now());
   if (timers.has(part)) {
     if (wait > 0) return;
     clearTimeout(timers.get(part));
   }
-  timers.set(part, setTimeout(() => { timers.delete(part); fetchNow(part); }, wait));
+  timers.set(part, setTimeout(() => { timers.delete(part); replace(part); }, wait));
 }
 
-async function fetchNow(part) {
+async function replace(part) {
   const target = document.getElementById(`x-${part}`);
   if (target.querySelector("dialog:modal")) return void refetch(part, 1000);
   last.set(part, performance.now());
-  const scrolls = [...target.querySelectorAll("*")].filter((each) => each.scrollTop || each.scrollLeft);
-  const kept = scrolls.map((each) => [path(each), each.scrollTop, each.scrollLeft]);
-  const opened = [...target.querySelectorAll("details")].map((each) => each.open);
-  const same = target.dataset.of === location.search;
-  await window.htmx.ajax("GET", address(part), { target, swap: "innerHTML" });
-  target.dataset.of = location.search;
-  if (!same) return;
-  target.querySelectorAll("details").forEach((each, place) => { if (place in opened) each.open = opened[place]; });
-  for (const [css, top, left] of kept) {
-    const each = target.querySelector(css);
-    if (each) Object.assign(each, { scrollTop: top, scrollLeft: left });
+  const asked = location.search;
+  const html = await fetchHtml(address(part), part);
+  if (html === null || asked !== location.search || target.querySelector("dialog:modal")) return;
+  const restore = target.dataset.of === asked ? remember(target) : () => {};
+  target.innerHTML = html;
+  target.dataset.of = asked;
+  prepare(target);
+  restore();
+  drawn.get(part)?.();
+}
+
+/** Fetch HTML of this page; a newer request of the same kind takes an older one's place. Null when there is none. */
+export async function fetchHtml(url, kind) {
+  flying.get(kind)?.abort();
+  const request = new AbortController();
+  flying.set(kind, request);
+  try {
+    const answer = await fetch(url, { headers: { "HX-Request": "true" }, signal: request.signal });
+    const login = answer.headers.get("HX-Redirect");
+    if (login) location.assign(login);
+    return answer.ok && answer.status !== 204 ? await answer.text() : null;
+  } catch {
+    return null; // aborted, or offline: what is shown stays, and the page says how old it is
   }
 }
 
+// What somebody has scrolled, opened or focused stays as it is when its part is drawn again.
+function remember(target) {
+  const scrolled = [...target.querySelectorAll("*")].filter((each) => each.scrollTop || each.scrollLeft);
+  const scrolls = scrolled.map((each) => [path(each), each.scrollTop, each.scrollLeft]);
+  const opened = [...target.querySelectorAll("details")].map((each) => each.open);
+  const focused = target.contains(document.activeElement) ? place(document.activeElement) : null;
+  return () => {
+    target.querySelectorAll("details").forEach((each, number) => { if (number in opened) each.open = opened[number]; });
+    for (const [css, top, left] of scrolls) {
+      const each = target.querySelector(css);
+      if (each) Object.assign(each, { scrollTop: top, scrollLeft: left });
+    }
+    if (focused) target.querySelector(focused)?.focus({ preventScroll: true });
+  };
+}
+
 function path(element) {
-  return element.id ? `#${element.id}` : `.${[...element.classList].join(".")}` || element.tagName;
+  return element.id ? `#${CSS.escape(element.id)}` : `${element.localName}${[...element.classList].map((name) => `.${name}`).join("")}`;
+}
+
+function place(element) {
+  if (element.id) return path(element);
+  const link = element.dataset.nodeLink ?? element.dataset.viewLink;
+  return link === undefined ? null : `[data-node-link="${CSS.escape(link)}"], [data-view-link="${CSS.escape(link)}"]`;
 }
 
 /** Change the address's query (null takes a key away) and fetch what it changes. */

@@ -6,7 +6,6 @@ const body = bar.parentElement;
 
 /** Let the border be moved. */
 export function start() {
-  bar.hidden = false;
   put(Number(localStorage.getItem(KEY)) || 55);
   bar.onpointerdown = (event) => {
     event.preventDefault();
