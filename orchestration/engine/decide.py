@@ -38,6 +38,7 @@ from .view import (
     View,
 )
 
+ALONE_AFTER = 2  # losses in a row after which a node is claimed alone
 MAX_LOST = 3  # times that a lost node is tried again; the next loss is poison
 N, E = NodeStatus, ExecutionStatus
 
@@ -141,15 +142,16 @@ def _fail(graph: Graph, view: View, row: Row, error: dict[str, Any], result: Res
 
 
 def _lost(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
-    """Retry without spending an attempt; only losses suffered alone count toward poison."""
-    losses = row.losses + result.alone
+    """Retry without spending an attempt. A node lost before in company is tried alone, and only a loss suffered
+    alone makes it poison: whoever shared a process with the culprit is not condemned with it."""
+    losses = row.losses + 1
     yield Emit("node.lost", row.key, row.attempt, {"losses": losses, "worker": result.worker})
-    if losses > MAX_LOST:
+    if losses > MAX_LOST and result.alone:
         yield from _fail(graph, view, row, result.error or {}, result)
     elif view.status is E.CANCELLING:
         yield from _cancel_row(row)
     else:
-        yield Requeue(row.key, refund=True, loss=result.alone)
+        yield Requeue(row.key, refund=True, loss=losses <= MAX_LOST)
         if view.status is E.PAUSED:
             yield Hold(row.key, True)
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
-from .policies import Join, RetryPolicy
+from .policies import AtLeast, Join, RetryPolicy
 
 DEFAULT_QUEUE = "default"
 NODE_ID_LIMIT = 200
@@ -86,6 +86,7 @@ def make_graph(
         byid[node.id] = node
     graph = Graph(name, MappingProxyType(byid), output, timeout)
     _check_dependencies(graph)
+    _check_joins(graph)
     _check_cycles(graph)
     if output is not None and output not in byid:
         raise GraphError(f'Workflow "{name}" names "{output}" as its output, which is not one of its nodes.')
@@ -104,6 +105,15 @@ def _check_dependencies(graph: Graph) -> None:
             if parent not in graph.nodes:
                 hint = suggest(parent, graph.nodes)
                 raise UnknownDependency(workflow=graph.name, node=node.id, dependency=parent, hint=hint)
+
+
+def _check_joins(graph: Graph) -> None:
+    for node in graph.nodes.values():
+        if node.depends_on and isinstance(node.join, AtLeast) and node.join.count > len(node.depends_on):
+            raise GraphError(
+                f'Node "{node.id}" of workflow "{graph.name}" asks for AtLeast({node.join.count}) but has'
+                f" {len(node.depends_on)} dependencies."
+            )
 
 
 def _check_cycles(graph: Graph) -> None:

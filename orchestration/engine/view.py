@@ -267,7 +267,8 @@ def _requeue(row: Row, command: Requeue) -> None:
     _move(row, NodeStatus.READY)
     row.delay, row.started, row.error = command.delay, False, command.error
     row.attempt -= command.refund
-    row.losses += command.loss
+    # "In a row": an attempt that ended in any ordinary way clears the count.
+    row.losses = row.losses + 1 if command.loss else row.losses if command.refund else 0
 
 
 def snapshot(view: View) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Reads for pages, API and commands; nothing here writes."""
 
-from .events import event_json, events_after, last_log_lines, line_json, log_lines, node_events
+from .events import event_json, events_after, last_log_lines, line_json, log_lines, node_events, settled_line
 from .filters import ExecutionFilter
 from .lists import (
     artifact,
@@ -43,6 +43,7 @@ __all__ = [
     "retry_sentence",
     "run_json",
     "running_on",
+    "settled_line",
     "versions",
     "why",
     "worker_nodes",

@@ -70,6 +70,14 @@ def log_lines(
     return list(map(line_json, rows.order_by("txid", "id")[:limit]))
 
 
+def settled_line(execution_id: uuid.UUID) -> int:
+    """Return the last line that `log_lines` can be told to go on from without missing one; 0 when there is none."""
+    rows = LogLine.objects.filter(execution=execution_id).order_by("-id")
+    if connection.vendor == "postgresql":
+        rows = rows.filter(txid__lt=_Oldest()).order_by("-txid", "-id")
+    return rows.values_list("id", flat=True).first() or 0
+
+
 class _Oldest(Func):
     """The oldest transaction that is still open: all before it are visible for good."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import datetime as dt
 import json
 import logging
@@ -95,7 +96,8 @@ class Context:
         self.execution_id = str(claim.execution_id)
         self.node_id = claim.key.node
         self.attempt = claim.attempt
-        self.params: Mapping[str, Any] = spec.params
+        # A copy: the spec is shared by every execution that this process runs.
+        self.params: dict[str, Any] = copy.deepcopy(dict(spec.params)) if spec.params else {}
         self.results = Results(graph, spec, lambda nodes: memory.results_of(claim.execution_id, nodes))
         self.log = _logger(held)
 

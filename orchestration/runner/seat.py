@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from orchestration.engine.decide import ALONE_AFTER
 from orchestration.store.claim import Claim
 from orchestration.store.leases import Line
 
@@ -51,7 +52,7 @@ class Seat:
     pid: int = field(default_factory=os.getpid)
     _held: dict[int, Held] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    # Who claims: one lane at a time, so that a row that was once lost can be claimed alone.
+    # Who claims: one lane at a time, so that a row lost repeatedly can be claimed alone.
     claiming: threading.RLock = field(default_factory=threading.RLock)
     solo: bool = False
 
@@ -65,7 +66,7 @@ class Seat:
         taken = [Held(claim, lane) for claim in claims]
         with self._lock:
             self._held.update({held.claim.run_id: held for held in taken})
-            self.solo = self.solo or any(claim.losses for claim in claims)
+            self.solo = self.solo or any(claim.losses >= ALONE_AFTER for claim in claims)
         if taken:
             self.busy.set()
         return taken
@@ -75,7 +76,7 @@ class Seat:
         with self._lock:
             if self._held.get(held.claim.run_id) is held:
                 del self._held[held.claim.run_id]
-            self.solo = any(other.claim.losses for other in self._held.values())
+            self.solo = any(other.claim.losses >= ALONE_AFTER for other in self._held.values())
             if not self._held:
                 self.busy.clear()
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from orchestration.engine.decide import ALONE_AFTER
 from orchestration.engine.view import Key
 
 from . import clock, sql
@@ -47,19 +48,19 @@ def claim_within(
 ) -> list[Claim]:
     """Claim up to `limit` rows in the open transaction, as its last act: it waits for nobody's lock.
 
-    A row that was once lost is claimed alone (or not at all, without `lost_too`), so that a body that kills its
-    process takes nobody along.
+    A row that was lost again and again is claimed alone (or not at all, without `lost_too`), so that a body that
+    kills its process takes nobody along.
     """
     condition, params = _claimable(connection, claimer)
     text = f"""
         WITH candidate AS (
             SELECT id, losses, priority, available_at FROM orchestration_noderun
-            WHERE {condition} {"" if lost_too else "AND losses = 0"}
+            WHERE {condition} {"" if lost_too else f"AND losses < {ALONE_AFTER}"}
             ORDER BY priority, available_at, id LIMIT %s {sql.for_update(connection, skip=True)}
         ), ranked AS (
             SELECT id, row_number() OVER w AS place, max(losses) OVER w AS worst FROM candidate
             WINDOW w AS (ORDER BY priority, available_at, id)
-        ), chosen AS (SELECT id FROM ranked WHERE worst = 0 OR place = 1)
+        ), chosen AS (SELECT id FROM ranked WHERE worst < {ALONE_AFTER} OR place = 1)
         UPDATE orchestration_noderun SET status = 'running', worker = %s, pid = %s,
             fence = fence + 1, attempt = attempt + 1, started_at = NULL, progress = NULL,
             alone = ((SELECT count(*) FROM chosen) = 1 AND %s),

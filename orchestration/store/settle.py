@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from orchestration.engine.decide import Result, decide, dependents_with_rows, finish, wave
+from orchestration.engine.decide import ALONE_AFTER, Result, decide, dependents_with_rows, finish, wave
 from orchestration.engine.states import NodeStatus, Outcome
 from orchestration.engine.view import Key
 
@@ -219,7 +219,7 @@ def _keep_child(items: Sequence[Locked], claimer: Claimer) -> tuple[Locked, Key]
     item, key = released[0]
     row, times, spec = item.view.rows[key], item.times[key], item.graph.nodes[key.node]
     fits = spec.lane == claimer.lane and (item.queue or spec.queue) in claimer.queues
-    if not fits or row.held or row.delay or row.losses:
+    if not fits or row.held or row.delay or row.losses >= ALONE_AFTER:
         return None
     row.status = NodeStatus.RUNNING
     row.attempt += 1

@@ -13,7 +13,7 @@ from django.utils import timezone
 from orchestration import executor, queries
 from orchestration.engine.graph import Graph
 from orchestration.engine.states import EXECUTION_TERMINAL
-from orchestration.models import Artifact, Execution, LogLine, NodeRun
+from orchestration.models import Artifact, Execution, NodeRun
 from orchestration.queries.events import LEVELS
 from orchestration.queries.stats import typical
 from orchestration.store.versions import graph_of
@@ -76,7 +76,7 @@ class ExecutionPage:
     def context(self) -> dict[str, Any]:
         """Return the whole page's context."""
         # The point that the live page goes on from is read first: what comes twice is known by its number.
-        found = {"seq": self.execution.seq, "line": self._last_line()}
+        found = {"seq": self.execution.seq, "line": queries.settled_line(self.execution.pk)}
         return (
             found
             | {"all_statuses": WORDS}
@@ -167,10 +167,6 @@ class ExecutionPage:
             "moving": moving[:MOVING],
             "moving_count": len(moving),
         }
-
-    def _last_line(self) -> int:
-        lines = LogLine.objects.filter(execution=self.execution).order_by("-id")
-        return lines.values_list("id", flat=True).first() or 0
 
 
 def _results_first(artifacts: list[Artifact], output: Any) -> tuple[list[Artifact], list[Artifact]]:

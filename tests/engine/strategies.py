@@ -6,13 +6,18 @@ from hypothesis import strategies as st
 
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.graph import Graph, NodeSpec, make_graph
-from orchestration.engine.policies import JOINS, AtLeast, RetryPolicy
+from orchestration.engine.policies import JOINS, AtLeast, Join, RetryPolicy
 from orchestration.engine.states import NodeStatus as N
 from orchestration.engine.states import Outcome
 from orchestration.engine.verbs import LEGAL
 from tests.engine.simulation import ERROR, Simulation
 
-joins = st.one_of(st.sampled_from(JOINS), st.integers(1, 3).map(AtLeast))
+
+def joins(parents: int = 1) -> st.SearchStrategy[Join]:
+    """Return the joins that a node with so many predecessors may have."""
+    return st.one_of(st.sampled_from(JOINS), st.integers(1, max(1, parents)).map(AtLeast))
+
+
 policies = st.none() | st.builds(
     RetryPolicy,
     max_attempts=st.integers(1, 4),
@@ -32,7 +37,11 @@ def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
     nodes = []
     for number, name in enumerate(names):
         parents = draw(st.lists(st.sampled_from(names[:number]), max_size=4, unique=True)) if number else []
-        nodes.append(NodeSpec(name, "m:f", depends_on=tuple(parents), join=draw(joins), retry=draw(policies)))
+        nodes.append(
+            NodeSpec(
+                name, "m:f", depends_on=tuple(parents), join=draw(joins(len(parents))), retry=draw(policies)
+            )
+        )
     return make_graph("w", nodes if draw(st.booleans()) else reversed(nodes))
 
 

@@ -274,3 +274,11 @@ def test_every_kind_of_callable_finds_its_lane_and_its_name(callable, lane, ends
     assert node.lane == lane
     assert node.body.startswith(f"{__name__}:")
     assert node.body.endswith(ends)
+
+
+def test_a_join_that_asks_for_more_than_there_is_is_refused() -> None:
+    builder = WorkflowBuilder("w").add_node("a", body).add_node("b", body, depends_on=["a"], join=AtLeast(2))
+    with pytest.raises(
+        GraphError, match=r'Node "b" of workflow "w" asks for AtLeast\(2\) but has 1 dependencies'
+    ):
+        builder.build()

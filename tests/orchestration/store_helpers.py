@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection, connections
@@ -30,7 +30,7 @@ def order(**options: Any) -> Order:
     return Order(options.pop("input", "{}"), WHO, "test", **options)
 
 
-def begin(edges: dict[str, Sequence[str]], name: str = "w", **options: Any) -> uuid.UUID:
+def begin(edges: Mapping[str, Sequence[str]], name: str = "w", **options: Any) -> uuid.UUID:
     """Start an execution of a workflow with these edges; options are make_workflow's."""
     return start(versions.version_of(make_workflow(name, edges, **options)), [order()])[0].id
 

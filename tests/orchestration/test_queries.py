@@ -183,6 +183,7 @@ def test_blocked_code_is_explained_by_its_node(alice: User, etl: Workflow) -> No
     assert why(execution) == "Blocked at “extract”: Its module is gone."
 
 
+@pytest.mark.django_db(transaction=True)  # on PostgreSQL only lines whose transaction has ended are read
 def test_log_lines_are_read_from_either_end_and_searched(alice: User, etl: Workflow) -> None:
     lines = [("info", "opening"), ("debug", "row 1"), ("warning", "row 2 is odd"), ("error", "row 3 is bad")]
     execution = factories.start_execution(etl, alice, ago=60)

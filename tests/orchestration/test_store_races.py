@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from functools import partial
 from unittest import mock
 
 import pytest
@@ -102,7 +103,7 @@ def test_a_cancel_against_a_completion_has_one_legal_end_every_time():
     for _ in range(60):
         id = begin({"a": []})
         got = claim(seat(), 1)
-        cancelled, settled = together(lambda id=id: acts.cancel(id, ABOUT), lambda got=got: settle(done(got)))
+        cancelled, settled = together(partial(acts.cancel, id, ABOUT), partial(settle, done(got)))
         assert cancelled is None or isinstance(cancelled, IllegalMove), cancelled
         assert not isinstance(settled, Exception), settled
         end = status(id)
@@ -116,9 +117,7 @@ def test_two_starts_with_one_idempotency_key_make_one_execution():
     version = versions.version_of(make_workflow("keyed", {"a": []}))
     for number in range(10):
         keyed = order(idempotency_key=f"k{number}")
-        one, two = together(
-            lambda keyed=keyed: start(version, [keyed]), lambda keyed=keyed: start(version, [keyed])
-        )
+        one, two = together(partial(start, version, [keyed]), partial(start, version, [keyed]))
         assert one[0].id == two[0].id
         assert {one[0].existed, two[0].existed} == {True, False}
     assert models.Execution.objects.count() == 10
@@ -138,7 +137,7 @@ def test_two_people_who_retry_at_once_reopen_it_once():
     for _ in range(15):
         id = begin({"a": []})
         settle(done(claim(seat(), 1), Outcome.FAILED))
-        results = together(lambda id=id: acts.retry(id, ABOUT), lambda id=id: acts.retry(id, ABOUT))
+        results = together(partial(acts.retry, id, ABOUT), partial(acts.retry, id, ABOUT))
         assert sorted(type(result).__name__ for result in results) == ["IllegalMove", "NoneType"]
         assert models.Execution.objects.get(pk=id).generation == 2
         run_to_end()

@@ -148,21 +148,24 @@ def test_a_lost_node_is_retried_without_spending_an_attempt_and_then_is_poison()
     settle_whole(leases.expired())
     row = models.NodeRun.objects.get(execution=id)
     assert (row.status, status(id)) == ("failed", "failed")
+    assert row.error is not None
     assert "poison" in row.error["message"]
     check_log(id)
 
 
-def test_a_node_lost_in_company_does_not_count_toward_poison_and_is_claimed_alone_next():
+def test_a_node_lost_in_company_again_is_claimed_alone_and_only_a_loss_alone_is_poison():
     begin({"a": [], "b": [], "c": []})
-    assert len(claim(seat(lease=0.0), 5)) == 3
-    settle_whole(leases.expired())
-    assert set(models.NodeRun.objects.values_list("losses", flat=True)) == {0}
-    alone = claim(seat(lease=0.0), 1)
-    settle_whole(leases.expired())
-    row = models.NodeRun.objects.get(pk=alone[0].run_id)
-    assert row.losses == 1
-    assert len(claim(seat(), 5, lost_too=False)) == 2
-    assert [one.run_id for one in claim(seat(), 5)] == [row.pk]
+    for losses in (1, 2):
+        assert len(claim(seat(lease=0.0), 5)) == 3
+        settle_whole(leases.expired())
+        assert set(models.NodeRun.objects.values_list("losses", flat=True)) == {losses}
+    assert claim(seat(), 5, lost_too=False) == []
+    for one in range(3):
+        (alone,) = claim(seat(), 5)
+        row = models.NodeRun.objects.get(pk=alone.run_id)
+        assert (row.alone, row.losses) == (True, 2)
+        settle(done([alone]))
+        assert models.NodeRun.objects.filter(status="succeeded").count() == one + 1
 
 
 def test_a_retry_waits_on_the_database_clock_and_is_not_early():
@@ -180,7 +183,9 @@ def test_a_retry_waits_on_the_database_clock_and_is_not_early():
         assert again[0].attempt == 2
         settle(done(again, Outcome.FAILED))
     assert status(id) == "failed"
-    assert models.Execution.objects.get(pk=id).error["node"] == "a"
+    error = models.Execution.objects.get(pk=id).error
+    assert error is not None
+    assert error["node"] == "a"
     check_log(id)
 
 
@@ -243,7 +248,9 @@ def test_a_closed_deadline_ends_the_execution_as_failed():
     assert status(id) == "cancelling"
     settle(done(got))
     assert status(id) == "failed"
-    assert "timeout of 1m" in models.Execution.objects.get(pk=id).error["message"]
+    error = models.Execution.objects.get(pk=id).error
+    assert error is not None
+    assert "timeout of 1m" in error["message"]
     assert "b" not in nodes(id)
     check_log(id)
 

@@ -1,8 +1,7 @@
 """What people do in the console: start, verbs, downloads."""
 
-import asyncio
-
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
 from django.http import StreamingHttpResponse
 from django.test import AsyncClient, Client
@@ -217,10 +216,9 @@ def fetch(user: User, url: str) -> tuple[int, dict[str, str], bytes]:
         body = [chunk async for chunk in response]
         return response.status_code, dict(response.headers), b"".join(body)
 
-    return asyncio.run(get())
+    return async_to_sync(get)()
 
 
-@pytest.mark.django_db(transaction=True)
 def test_an_artifact_is_downloaded_and_never_shown(report: Artifact, alice: User, guest: User) -> None:
     url = f"/executions/{report.execution_id}/artifacts/{report.pk}/"
     status, headers, body = fetch(alice, url)

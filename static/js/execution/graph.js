@@ -46,7 +46,8 @@ export function recount() {
 }
 
 /** Fit the graph into its pane and listen to the buttons. */
-export function start() {
+export function start(same = false) {
+  if (!same) setTimeout(reveal);
   if (!svg()) return;
   resize();
   page.querySelector("[data-zoom]").onclick = (event) => {
@@ -56,7 +57,18 @@ export function start() {
     resize();
   };
   svg().onkeydown = move;
-  svg().querySelector('[aria-current="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
+// Scroll the selected node into its pane, and the window nowhere.
+function reveal() {
+  const pane = page.querySelector("#x-canvas :is(.graph-scroll, .pane-scroll)");
+  const shown = pane?.querySelector('[aria-current="true"]')?.getBoundingClientRect();
+  if (!shown) return;
+  const room = pane.getBoundingClientRect();
+  const down = shown.top < room.top || shown.bottom > room.bottom;
+  const aside = shown.left < room.left || shown.left + 40 > room.right;
+  if (down) pane.scrollTop += shown.top - room.top - room.height / 2;
+  if (aside) pane.scrollLeft += shown.left - room.left - room.width / 3;
 }
 
 function fits() {

@@ -9,7 +9,7 @@ const last = new Map();
 const flying = new Map();
 const drawn = new Map(); // what each part calls when it has been drawn anew
 
-/** Call back whenever a part has been drawn anew. */
+/** Call back whenever a part has been drawn anew, with whether its address is the same as before. */
 export function onDrawn(part, callback) {
   drawn.set(part, callback);
 }
@@ -36,12 +36,13 @@ async function replace(part) {
   const asked = location.search;
   const html = await fetchHtml(address(part), part);
   if (html === null || asked !== location.search || target.querySelector("dialog:modal")) return;
-  const restore = target.dataset.of === asked ? remember(target) : () => {};
+  const same = (target.dataset.of ?? asked) === asked;
+  const restore = same ? remember(target) : () => {};
   target.innerHTML = html;
   target.dataset.of = asked;
   prepare(target);
+  drawn.get(part)?.(same);
   restore();
-  drawn.get(part)?.();
 }
 
 /** Fetch HTML of this page; a newer request of the same kind takes an older one's place. Null when there is none. */
