@@ -15,6 +15,8 @@ from orchestration.engine.errors import InvalidOption, UnknownArtifact
 from orchestration.store import clock
 from orchestration.store.claim import Claim
 
+from .patience import patiently
+
 NAME_LIMIT, TYPE_LIMIT = 200, 100
 
 
@@ -24,27 +26,28 @@ def keep(claim: Claim, name: str, data: bytes, content_type: str) -> dict[str, A
     id = uuid.uuid4()
     # The path is ours: a name chosen by an author never becomes a place on a disk.
     path = default_storage.save(f"artifacts/{claim.execution_id}/{id}", ContentFile(bytes(data)))
-    row = models.Artifact.objects.create(
-        id=id,
-        execution_id=claim.execution_id,
-        node_run_id=claim.run_id,
-        node=claim.key.node,
-        index=claim.key.index,
-        attempt=claim.attempt,
-        name=name,
-        content_type=content_type,
-        size=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        path=path,
-        created_at=clock.now(connection.alias),
-    )
-    return {
-        "artifact": str(row.id),
-        "name": row.name,
-        "content_type": row.content_type,
-        "size": row.size,
-        "sha256": row.sha256,
+    about: dict[str, Any] = {
+        "name": name,
+        "content_type": content_type,
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
     }
+    patiently(lambda: _insert(claim, id, path, about))
+    return {"artifact": str(id), **about}
+
+
+def _insert(claim: Claim, id: uuid.UUID, path: str, about: dict[str, Any]) -> None:
+    kept = {
+        "execution_id": claim.execution_id,
+        "node_run_id": claim.run_id,
+        "node": claim.key.node,
+        "index": claim.key.index,
+        "attempt": claim.attempt,
+        "path": path,
+        "created_at": clock.now(connection.alias),
+    }
+    # Not create(): a commit whose answer was lost is found again, not doubled.
+    models.Artifact.objects.get_or_create(id=id, defaults={**kept, **about})
 
 
 def _check(name: str, data: bytes, content_type: str) -> None:
@@ -63,7 +66,8 @@ def read(claim: Claim, reference: Any) -> bytes:
     """Return the bytes of an artifact of this execution. Raises UnknownArtifact."""
     id = reference.get("artifact") if isinstance(reference, dict) else reference
     try:
-        row = models.Artifact.objects.get(pk=uuid.UUID(str(id)), execution_id=claim.execution_id)
+        rows = models.Artifact.objects.filter(execution_id=claim.execution_id)
+        row = patiently(lambda: rows.get(pk=uuid.UUID(str(id))))
     except (ValueError, models.Artifact.DoesNotExist):
         raise UnknownArtifact(id=id) from None
     with default_storage.open(row.path) as file:

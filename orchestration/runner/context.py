@@ -19,6 +19,7 @@ from orchestration.store.leases import Line
 from security.principals import Principal
 
 from . import artifacts, memory
+from .patience import patiently
 from .seat import Held
 
 MESSAGE_LIMIT = 64 * 1024
@@ -31,6 +32,7 @@ class Results(Mapping[str, Any]):
     def __init__(self, graph: Graph, spec: NodeSpec, load: Callable[[list[str]], dict[str, Any]]) -> None:
         self._graph, self._spec, self._load = graph, spec, load
         self._known: dict[str, tuple[str, str | None]] = {}
+        self._closed = False
 
     def __getitem__(self, node: str) -> Any:
         status, text = self._find(node)
@@ -43,6 +45,10 @@ class Results(Mapping[str, Any]):
             raise UnknownResult(
                 node=node, why="the workflow has no such node. " + suggest(node, self._graph.nodes)
             )
+        if node not in self._known and self._closed:
+            raise UnknownResult(
+                node=node, why="an async body sees what its node depends on; add it to depends_on."
+            )
         if node not in self._known:
             wanted = [n for n in self._spec.depends_on if n not in self._known]
             self._known |= self._load(wanted if node in wanted else [*wanted, node])
@@ -52,6 +58,7 @@ class Results(Mapping[str, Any]):
         """Read the predecessors' results now (async bodies must not wait for a database on the event loop)."""
         if self._spec.depends_on:
             self._known |= self._load(list(self._spec.depends_on))
+        self._closed = True
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._spec.depends_on)
@@ -98,7 +105,7 @@ class Context:
         self.attempt = claim.attempt
         # A copy: the spec is shared by every execution that this process runs.
         self.params: dict[str, Any] = copy.deepcopy(dict(spec.params)) if spec.params else {}
-        self.results = Results(graph, spec, lambda nodes: memory.results_of(claim.execution_id, nodes))
+        self.results = Results(graph, spec, self._load_results)
         self.log = _logger(held)
 
     @property
@@ -106,14 +113,21 @@ class Context:
         """The same for every attempt of this node run: for services that deduplicate."""
         return f"{self.execution_id}:{self.node_id}"
 
+    def _load_results(self, nodes: list[str]) -> dict[str, Any]:
+        return patiently(lambda: memory.results_of(self._held.claim.execution_id, nodes))
+
+    def _about(self) -> dict[str, Any]:
+        return patiently(lambda: memory.input_of(self._held.claim.execution_id))
+
     @property
     def input(self) -> Any:
-        return memory.input_of(self._held.claim.execution_id)["input"]
+        """The execution's input, plain JSON."""
+        return self._about()["input"]
 
     @property
     def principal(self) -> Principal:
         """Whom the execution acts for."""
-        return Principal.from_json(memory.input_of(self._held.claim.execution_id)["principal"])
+        return Principal.from_json(self._about()["principal"])
 
     def progress(self, fraction: float, text: str = "") -> None:
         """Show how far the body is (0…1), and with what. Raises InvalidOption, and NodeCancelled."""
@@ -162,16 +176,15 @@ class AsyncContext(Context):
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec, database: Executor) -> None:
         super().__init__(held, graph, spec)
         self._database = database
-        self._input = memory.input_of(held.claim.execution_id)
+        # Read now, by the lane, which waits out a database that is away: the event loop must not.
+        self._known_about = memory.input_of(held.claim.execution_id)
         self.results.prefetch()
 
-    @property
-    def input(self) -> Any:
-        return self._input["input"]
+    def _load_results(self, nodes: list[str]) -> dict[str, Any]:
+        return memory.results_of(self._held.claim.execution_id, nodes)
 
-    @property
-    def principal(self) -> Principal:
-        return Principal.from_json(self._input["principal"])
+    def _about(self) -> dict[str, Any]:
+        return self._known_about
 
     def progress(self, fraction: float, text: str = "") -> Done:  # type: ignore[override]
         """Show how far the body is. Raises InvalidOption, and NodeCancelled."""

@@ -14,9 +14,10 @@ from orchestration import registry
 from orchestration.store import clock  # noqa: F401 - teaches SQLite connections the clock
 
 from . import cluster
+from .async_lane import AsyncLane
 from .heartbeat import Heartbeat
-from .lanes import AsyncLane, SyncLane
 from .seat import Seat
+from .sync_lane import SyncLane
 
 log = logging.getLogger(__name__)
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection, connections
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 
 from orchestration.engine.decide import Result
 from orchestration.engine.errors import UnknownTask
@@ -28,7 +23,6 @@ from orchestration.store.settle import Report, Settled, settle, settle_waves
 from orchestration.store.versions import graph_of
 
 from . import bodies
-from .context import AsyncContext, Context
 from .heartbeat import flush
 from .seat import Held, Seat
 from .waiter import Waiter
@@ -36,9 +30,7 @@ from .waiter import Waiter
 log = logging.getLogger(__name__)
 
 IDLE = 5.0  # seconds between looks when no wake-up comes
-MOST = 32  # rows in one sync batch
-ASYNC_MOST = 200  # bodies on the event loop at once
-TARGET = 0.02  # seconds of work that a batch may hold
+GATHER = 200  # outcomes that one transaction settles
 PARTING = 3.0  # seconds past its grace that a stopping lane tries to settle while the database is away
 STREAK = 0.1  # seconds that children may be kept along before others get their turn
 HUNGER = 0.005  # seconds without another look after one that found nothing more
@@ -153,7 +145,7 @@ class Lane:
     def _gather(self) -> list[Finished]:
         batch: list[Finished] = []
         with contextlib.suppress(IndexError):  # the heartbeat may gather at the same time
-            while len(batch) < ASYNC_MOST:
+            while len(batch) < GATHER:
                 batch.append(self.finished.popleft())
         return batch
 
@@ -248,181 +240,3 @@ class Lane:
 
 def _name(claim: Claim) -> str:
     return f'node "{claim.key.node}" of execution {claim.execution_id} (attempt {claim.attempt})'
-
-
-def _left_open() -> bool:
-    """Say whether a body left a transaction open: our settle must not become part of it."""
-    return connection.in_atomic_block or (
-        connection.connection is not None and not connection.get_autocommit()
-    )
-
-
-def _reconnect() -> None:
-    """Begin anew: a body that was interrupted may have been in the middle of a word with the database."""
-    for each in connections.all(initialized_only=True):
-        each.close()
-    connection.connect()  # clears what Django remembers of an open transaction
-
-
-class SyncLane(Lane):
-    """Runs sync bodies, one after the other, in the process's main thread."""
-
-    name = "sync"
-
-    def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
-        super().__init__(seat, stop_fds, grace)
-        self._typical: float | None = None  # seconds a body takes, smoothed
-        self._first_finished = 0.0
-
-    def room(self) -> int:
-        if self._typical is None:
-            return max(0, 1 - len(self.pending))
-        return max(0, min(MOST, int(TARGET / max(self._typical, 1e-6)) or 1) - len(self.pending))
-
-    def turn(self) -> None:
-        if self.seat.stopping.is_set():
-            self.hand_back_pending()
-        try:
-            held = self.pending.popleft()
-        except IndexError:
-            self._settle_or_wait()
-            return
-        if self.is_stale(held):
-            self.hand_back(held)
-        else:
-            self._run(held)
-        if not self.pending or len(self.finished) >= MOST or time.monotonic() - self._first_finished > TARGET:
-            self.settle_finished()
-
-    def _settle_or_wait(self) -> None:
-        if self.finished:
-            self.settle_finished()
-        elif not self.claim_more() and not self.seat.stopping.is_set():
-            self.wait()
-
-    def _run(self, held: Held) -> None:
-        if not self.finished:
-            self._first_finished = time.monotonic()
-        try:
-            found = self.prepare(held)
-        except (DatabaseError, InterfaceError):
-            self.pending.appendleft(held)
-            raise
-        if found is None:
-            return
-        graph, spec, body = found
-        ctx = Context(held, graph, spec)
-        held.begun_at = began = time.monotonic()
-        outcome, value = bodies.run_sync(held, spec, body, ctx)
-        ended = time.monotonic()
-        self._typical = (
-            ended - began if self._typical is None else 0.7 * self._typical + 0.3 * (ended - began)
-        )
-        if held.released:
-            self.hand_back(held)
-        elif held.gone:
-            self.drop(held)
-        else:
-            result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
-            self.finished.append((held, result, ended))
-        if outcome not in (Outcome.SUCCEEDED, Outcome.FAILED) or _left_open():
-            _reconnect()
-
-    def relieve(self) -> None:
-        """Settle what finished before a slow body and hand back what waits behind it; the heartbeat calls this."""
-        self.hand_back_pending()
-        self.settle_finished(more=False)
-
-
-class AsyncLane(Lane):
-    """Runs async bodies together on one event loop; its own thread talks to the database."""
-
-    name = "async"
-
-    def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
-        super().__init__(seat, stop_fds, grace)
-        # Written by this lane's thread (begun) and by the event loop's (ended); each a single step.
-        self.active: dict[int, asyncio.Task[None] | None] = {}
-        self._event_loop = asyncio.new_event_loop()
-        self._loop_thread = threading.Thread(target=self._serve, name="igon7-loop", daemon=True)
-        self._database = ThreadPoolExecutor(1, thread_name_prefix="igon7-async-db")
-
-    def loop(self) -> None:
-        self._loop_thread.start()
-        try:
-            super().loop()
-        except Exception:
-            log.exception(
-                "The lane for async bodies failed; its process ends, and the cluster starts another."
-            )
-            os.kill(os.getpid(), signal.SIGKILL)
-        self._event_loop.call_soon_threadsafe(self._event_loop.stop)
-        connection.close()
-
-    def _serve(self) -> None:
-        """Run the event loop; a task of a body that calls sys.exit() throws it out, and must not end it for all."""
-        while True:
-            try:
-                self._event_loop.run_forever()
-                return
-            except BaseException as error:
-                log.error("A task that an async body made threw %r out of the event loop.", error)
-
-    def room(self) -> int:
-        return max(0, ASYNC_MOST - len(self.active) - len(self.pending))
-
-    def over(self) -> bool:
-        return not self.active and super().over()
-
-    def turn(self) -> None:
-        if self.seat.stopping.is_set():
-            self.hand_back_pending()
-        self._begin_pending()
-        if self.finished:
-            self.settle_finished()
-        elif not self.claim_more():
-            if self.seat.stopping.is_set():
-                self.waiter.wait(0.05)
-            else:
-                self.wait()
-
-    def _begin_pending(self) -> None:
-        while self.pending:
-            held = self.pending[0]
-            if self.is_stale(held):
-                self.hand_back(held)
-            else:
-                self._begin(held)
-            self.pending.popleft()  # only now: what a database that is away keeps from beginning stays
-
-    def _begin(self, held: Held) -> None:
-        if (found := self.prepare(held)) is None:
-            return
-        graph, spec, body = found
-        ctx = AsyncContext(held, graph, spec, self._database)
-        self.active[held.claim.run_id] = None
-        self._event_loop.call_soon_threadsafe(self._spawn, held, spec, body, ctx)
-
-    def _spawn(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
-        task = self._event_loop.create_task(self._run(held, spec, body, ctx))
-        self.active[held.claim.run_id] = task
-        held.interrupt = lambda: _call(self._event_loop, task.cancel)
-
-    async def _run(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
-        held.begun_at = began = time.monotonic()
-        outcome, value = await bodies.run_async(held, spec, body, ctx)
-        ended = time.monotonic()
-        held.interrupt = None
-        if held.released:
-            self.hand_back(held)
-        elif held.gone:
-            self.drop(held)
-        else:
-            result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
-            self.finished.append((held, result, ended))
-        del self.active[held.claim.run_id]
-        self.waiter.wake()
-
-
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
-    loop.call_soon_threadsafe(function)

@@ -4,6 +4,11 @@ import { prepare } from "../app.js";
 
 export const page = document.getElementById("execution");
 
+// Which address each part was drawn for.
+for (const part of ["header", "canvas", "log", "inspector"]) {
+  document.getElementById(`x-${part}`).dataset.of = location.search;
+}
+
 const timers = new Map();
 const last = new Map();
 const flying = new Map();
@@ -36,7 +41,7 @@ async function replace(part) {
   const asked = location.search;
   const html = await fetchHtml(address(part), part);
   if (html === null || asked !== location.search || target.querySelector("dialog:modal")) return;
-  const same = (target.dataset.of ?? asked) === asked;
+  const same = target.dataset.of === asked;
   const restore = same ? remember(target) : () => {};
   target.innerHTML = html;
   target.dataset.of = asked;

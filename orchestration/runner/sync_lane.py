@@ -1,0 +1,102 @@
+"""The lane of sync bodies: one by one in the process's main thread, claimed in batches while they are short."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from django.db import DatabaseError, InterfaceError, connection, connections
+
+from orchestration.engine.states import Outcome
+
+from . import bodies
+from .context import Context
+from .lanes import Lane
+from .seat import Held, Seat
+
+MOST = 32  # rows in one batch
+TARGET = 0.02  # seconds of work that a batch may hold
+
+
+def _left_open() -> bool:
+    """Say whether a body left a transaction open: our settle must not become part of it."""
+    return connection.in_atomic_block or (
+        connection.connection is not None and not connection.get_autocommit()
+    )
+
+
+def _reconnect() -> None:
+    """Begin anew: a body that was interrupted may have been in the middle of a word with the database."""
+    for each in connections.all(initialized_only=True):
+        each.close()
+    connection.connect()  # clears what Django remembers of an open transaction
+
+
+class SyncLane(Lane):
+    """Runs sync bodies, one after the other, in the process's main thread."""
+
+    name = "sync"
+
+    def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
+        super().__init__(seat, stop_fds, grace)
+        self._typical: float | None = None  # seconds a body takes, smoothed
+        self._first_finished = 0.0
+
+    def room(self) -> int:
+        if self._typical is None:
+            return max(0, 1 - len(self.pending))
+        return max(0, min(MOST, int(TARGET / max(self._typical, 1e-6)) or 1) - len(self.pending))
+
+    def turn(self) -> None:
+        if self.seat.stopping.is_set():
+            self.hand_back_pending()
+        try:
+            held = self.pending.popleft()
+        except IndexError:
+            self._settle_or_wait()
+            return
+        if self.is_stale(held):
+            self.hand_back(held)
+        else:
+            self._run(held)
+        if not self.pending or len(self.finished) >= MOST or time.monotonic() - self._first_finished > TARGET:
+            self.settle_finished()
+
+    def _settle_or_wait(self) -> None:
+        if self.finished:
+            self.settle_finished()
+        elif not self.claim_more() and not self.seat.stopping.is_set():
+            self.wait()
+
+    def _run(self, held: Held) -> None:
+        if not self.finished:
+            self._first_finished = time.monotonic()
+        try:
+            found = self.prepare(held)
+        except (DatabaseError, InterfaceError):
+            self.pending.appendleft(held)
+            raise
+        if found is None:
+            return
+        graph, spec, body = found
+        ctx = Context(held, graph, spec)
+        held.begun_at = began = time.monotonic()
+        outcome, value = bodies.run_sync(held, spec, body, ctx)
+        ended = time.monotonic()
+        self._typical = (
+            ended - began if self._typical is None else 0.7 * self._typical + 0.3 * (ended - began)
+        )
+        if held.released:
+            self.hand_back(held)
+        elif held.gone:
+            self.drop(held)
+        else:
+            result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
+            self.finished.append((held, result, ended))
+        if outcome not in (Outcome.SUCCEEDED, Outcome.FAILED) or _left_open():
+            _reconnect()
+
+    def relieve(self) -> None:
+        """Settle what finished before a slow body and hand back what waits behind it; the heartbeat calls this."""
+        self.hand_back_pending()
+        self.settle_finished(more=False)
