@@ -93,6 +93,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # its padding answers BREACH
     "security.middleware.ContentSecurityPolicyMiddleware",
     "igon7site.setup.static.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -130,7 +130,7 @@ def _node(index: int, node: PlacedNode, shown: Picture) -> str:
 def _opening(index: int, node: PlacedNode, status: str, shown: Picture) -> Iterator[str]:
     kind = "ggroup" if node.members else "gcell" if node.block else ""
     target = f"?{'group' if node.members else 'node'}={quote(node.id, safe='')}"
-    label = escape(f"{node.text}: {shown.word(status)}{_told(node, shown)}")
+    label = escape(f"{node.text} {shown.word(status)}{_told(node, shown)}")
     yield f'<a class="{f"gnode {kind}".strip()}" id="node-{index}" data-node="{escape(node.id)}"'
     yield f' data-label="{escape(node.text)}" data-status="{escape(status)}"'
     yield f' data-group="{escape(node.block)}"' if node.block else ""

@@ -21,7 +21,7 @@ export function paint({ node, status }) {
 
 function set(card, status) {
   card.dataset.status = status;
-  const said = `${card.dataset.label}: ${word(status)}`;
+  const said = `${card.dataset.label} ${word(status)}`;
   card.setAttribute("aria-label", said);
   const title = card.querySelector("title");
   if (title) title.textContent = said;
