@@ -62,11 +62,7 @@ class Heartbeat(threading.Thread):
             # Timed only so that an end without a beat is noticed; an idle seat costs one wake-up in this time.
             if not self.seat.busy.wait(2.0):
                 continue
-            try:
-                self._beat_once()
-            except Exception:
-                # A heart that stops would cost every lease in hand.
-                log.exception("A heartbeat failed; the next one tries again.")
+            self._beat_once()
             self.ended.wait(TICK)
         connection.close()
 
@@ -74,11 +70,12 @@ class Heartbeat(threading.Thread):
         held = self.seat.held()
         now = time.monotonic()
         try:
+            # Leases first: nothing that goes wrong below may cost them.
+            self._renew(held, now)
+            self._look(held, now)
             self._tell(held, now)
             for one in held:
                 flush(one)
-            self._renew(held, now)
-            self._look(held, now)
         except (DatabaseError, InterfaceError) as error:
             log.warning("The heartbeat could not reach the database: %s", str(error).strip())
             connection.close()

@@ -247,12 +247,17 @@ def test_what_one_may_not_view_is_not_there_and_what_one_may_not_do_is_refused(e
     for address in (url, f"{url}events/", f"{url}log/", f"{url}artifacts/"):
         assert error(client.get(address), 404)["code"] == "unknown_execution"
     assert error(post(client, f"{url}cancel/"), 404)["code"] == "unknown_execution"
-    assert error(post(client, EXECUTIONS, {"workflow": "etl"}), 403)["code"] == "permission_denied"
+    # A workflow that may not even be viewed is answered like one that does not exist.
+    hidden = error(post(client, EXECUTIONS, {"workflow": "etl"}), 404)
+    assert hidden["message"] == error(post(client, EXECUTIONS, {"workflow": "none"}), 404)["message"].replace(
+        "none", "etl"
+    )
 
     assign_perm("orchestration.view_workflow", bob, Workflow.objects.get(name="etl"))
     client = api(User.objects.get(pk=bob.pk))
     assert client.get(url).status_code == 200
     assert [each["id"] for each in client.get(EXECUTIONS).json()["results"]] == [str(execution.id)]
     assert error(post(client, f"{url}cancel/"), 403)["code"] == "permission_denied"
+    assert error(post(client, EXECUTIONS, {"workflow": "etl"}), 403)["code"] == "permission_denied"
     execution.refresh_from_db()
     assert execution.status == "running"
