@@ -54,14 +54,16 @@ def log_lines(
     limit: int = 500,
     *,
     level: int = 0,
+    settled: bool = True,
 ) -> list[dict[str, Any]]:
     """Return the log lines that follow the line `after`; `q` is looked for in the message, `level` is the least.
 
     Reading on from the last line given misses none: on PostgreSQL, where a lower id may be committed later, lines
-    come in the order of their transactions, and only those that no open transaction can still precede.
+    come in the order of their transactions, and only those that no open transaction can still precede. Who reads
+    once and never goes on asks for all there is with `settled=False`.
     """
     rows = _lines(execution_id, node, q, level)
-    if connection.vendor != "postgresql":
+    if connection.vendor != "postgresql" or not settled:
         return list(map(line_json, rows.filter(id__gt=after).order_by("id")[:limit]))
     rows = rows.filter(txid__lt=_Oldest())
     known = LogLine.objects.filter(pk=after, execution=execution_id).values_list("txid", flat=True).first()

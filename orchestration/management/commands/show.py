@@ -106,6 +106,6 @@ def _events(execution: Execution) -> Iterator[JSON]:
 
 def _log(execution: Execution) -> Iterator[JSON]:
     line = 0
-    while batch := queries.log_lines(execution.id, after=line):
+    while batch := queries.log_lines(execution.id, after=line, settled=False):
         line = batch[-1]["id"]
         yield from batch
