@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig, apps
 from django.contrib.admin import apps as admin_apps
+from django.utils.translation import gettext_lazy as _
 
 
 class SiteConfig(AppConfig):
@@ -17,6 +18,8 @@ class AdminConfig(admin_apps.AdminConfig):
         super().ready()
         from django.contrib import admin
 
+        admin.site.site_header = admin.site.site_title = _("igon7 administration")
+        admin.site.index_title = _("Everything that is kept")
         for app in ("django_q", "authtoken"):
             for model in apps.get_app_config(app).get_models():
                 if admin.site.is_registered(model):

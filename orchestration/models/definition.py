@@ -3,6 +3,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from .fields import WrittenJSONField
+
 
 class Workflow(models.Model):
     """A named graph; what its module says today. Executions refer to numbered versions."""
@@ -42,7 +44,7 @@ class WorkflowVersion(models.Model):
     )
     number = models.PositiveIntegerField(_("number"))
     checksum = models.CharField(_("checksum"), max_length=64)
-    definition = models.JSONField(_("definition"))
+    definition = WrittenJSONField(_("definition"))
     node_count = models.PositiveIntegerField(_("nodes"))
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

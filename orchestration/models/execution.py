@@ -20,6 +20,7 @@ from security.fields import Xid8Field
 
 from .checks import choices, exactly_when, one_of
 from .definition import Workflow, WorkflowVersion
+from .fields import WrittenJSONField
 
 
 class Execution(models.Model):
@@ -38,8 +39,8 @@ class Execution(models.Model):
     open_nodes = models.PositiveIntegerField(_("open nodes"), default=0)
     failures = models.PositiveIntegerField(_("failed nodes"), default=0)
     blocked_nodes = models.PositiveIntegerField(_("blocked nodes"), default=0)
-    input = models.JSONField(_("input"), null=True)
-    output = models.JSONField(_("output"), null=True)
+    input = WrittenJSONField(_("input"), null=True)
+    output = WrittenJSONField(_("output"), null=True)
     error = models.JSONField(_("error"), null=True)
     cause = models.JSONField(_("cause"), null=True)  # who cancelled or paused it, and why
     tags = models.JSONField(_("tags"), default=list)
@@ -149,7 +150,7 @@ class NodeRun(models.Model):
     started_at = models.DateTimeField(_("started"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
     progress = models.JSONField(_("progress"), null=True)
-    result = models.JSONField(_("result"), null=True)
+    result = WrittenJSONField(_("result"), null=True)
     error = models.JSONField(_("error"), null=True)
 
     class Meta:
@@ -216,7 +217,7 @@ class ExecutionEvent(models.Model):
     node = models.CharField(_("node"), max_length=200, null=True)
     index = models.IntegerField(_("index"), null=True)
     attempt = models.PositiveIntegerField(_("attempt"), null=True)
-    data = models.JSONField(_("data"), default=dict)
+    data = WrittenJSONField(_("data"), default=dict)
     txid = Xid8Field()
 
     class Meta:

@@ -31,7 +31,7 @@ def is_postgres(connection: BaseDatabaseWrapper) -> bool:
 def recordset(vendor: str, columns: dict[str, str]) -> str:
     """Return a FROM item called `r` with one parameter: a JSON array of arrays' objects, keyed by column.
 
-    Column kinds: id int uuid text bool time json (JSON travels as text, so that numbers keep their digits).
+    Column kinds: id int uuid text bool time json jsonb (JSON travels as text, so that numbers keep their digits).
     """
     if vendor == "postgresql":
         spec = ", ".join(f'"{name}" {_PG.get(kind, "text")}' for name, kind in columns.items())
@@ -42,7 +42,7 @@ def recordset(vendor: str, columns: dict[str, str]) -> str:
 
 def value(vendor: str, name: str, kind: str) -> str:
     """Return the expression for a record set's column, cast where PostgreSQL asks for it."""
-    return f'r."{name}"::jsonb' if kind == "json" and vendor == "postgresql" else f'r."{name}"'
+    return f'r."{name}"::{kind}' if kind in ("json", "jsonb") and vendor == "postgresql" else f'r."{name}"'
 
 
 def records(rows: Iterable[dict[str, Any]]) -> str:

@@ -39,7 +39,7 @@ _STATE = {
     "started_at": "time",
     "finished_at": "time",
     "result": "json",
-    "error": "json",
+    "error": "jsonb",
 }
 _UPDATE = {"id": "id", "superseded": "bool", **_STATE}
 # What a settle says nothing of stays as it is.
@@ -227,8 +227,8 @@ _EXECUTION = {
     "failures": "int",
     "blocked_nodes": "int",
     "output": "json",
-    "error": "json",
-    "cause": "json",
+    "error": "jsonb",
+    "cause": "jsonb",
     "finished_at": "time",
     "deadline_at": "time",
 }
