@@ -101,17 +101,11 @@ class AsyncLane(Lane):
         held.interrupt = lambda: _call(self._event_loop, task.cancel)
 
     async def _run(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
-        held.begun_at = began = time.monotonic()
+        held.begun_at = time.monotonic()
         outcome, value = await bodies.run_async(held, spec, body, ctx)
         ended = time.monotonic()
         held.interrupt = None
-        if held.released:
-            self.hand_back(held)
-        elif held.gone:
-            self.drop(held)
-        else:
-            result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
-            self.finished.append((held, result, ended))
+        self.conclude(held, spec, ctx, outcome, value, ended)
         del self.active[held.claim.run_id]
         self.waiter.wake()
 

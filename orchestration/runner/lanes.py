@@ -23,6 +23,7 @@ from orchestration.store.settle import Report, Settled, settle, settle_waves
 from orchestration.store.versions import graph_of
 
 from . import bodies
+from .context import Context
 from .heartbeat import flush
 from .seat import Held, Seat
 from .waiter import Waiter
@@ -217,6 +218,19 @@ class Lane:
             )
             return None
         return graph, spec, body
+
+    def conclude(
+        self, held: Held, spec: NodeSpec, ctx: Context, outcome: Outcome, value: Any, ended: float
+    ) -> None:
+        """Note what a body's end means: a result to settle, a claim to hand back, or nothing any more."""
+        if held.released:
+            self.hand_back(held)
+        elif held.gone:
+            self.drop(held)
+        else:
+            took = ended - (held.begun_at or ended)
+            result = bodies.to_result(held, spec, ctx, outcome, value, took, self.seat.label)
+            self.finished.append((held, result, ended))
 
     def hand_back(self, held: Held) -> None:
         """Give a claim back unbegun (or interrupted, at a stop), for somebody else to run."""

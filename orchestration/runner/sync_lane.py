@@ -86,13 +86,7 @@ class SyncLane(Lane):
         self._typical = (
             ended - began if self._typical is None else 0.7 * self._typical + 0.3 * (ended - began)
         )
-        if held.released:
-            self.hand_back(held)
-        elif held.gone:
-            self.drop(held)
-        else:
-            result = bodies.to_result(held, spec, ctx, outcome, value, ended - began, self.seat.label)
-            self.finished.append((held, result, ended))
+        self.conclude(held, spec, ctx, outcome, value, ended)
         if outcome not in (Outcome.SUCCEEDED, Outcome.FAILED) or _left_open():
             _reconnect()
 
