@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
+from tests.browser import chromium_path
+
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
 SIZE: ViewportSize = {"width": 1440, "height": 960}
@@ -25,7 +26,7 @@ UP_WITHIN = 120.0
 
 def main() -> None:
     """Write docs/images/execution.png. Exits with a sentence when there is no Chromium."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = chromium_path()
     if chromium is None:
         sys.exit("There is no chromium on PATH.")
     with tempfile.TemporaryDirectory(prefix="igon7-pictures-") as var:

@@ -17,13 +17,8 @@ import pytest
 from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
+from tests.browser import launch
+
 # A refused form answers 400 on purpose; a request is cut off when its page is left or its question is overtaken.
 EXPECTED = ("Failed to load resource", "htmx:afterRequest", "htmx:sendAbort", "htmx:abort", "htmx:sendError")
 FLOWS = """
@@ -108,7 +103,7 @@ def _password(process: subprocess.Popen[bytes], log: Path) -> str:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = launch(playwright)
         yield browser
         browser.close()
 

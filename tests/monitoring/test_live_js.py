@@ -14,13 +14,12 @@ from playwright.sync_api import Page, sync_playwright
 from orchestration.models import Execution, ExecutionEvent
 from orchestration.store.leases import begun, write_lines
 from tests import factories
+from tests.browser import launch
 
 from .conftest import Server, cookie
 from .test_socket import end, line, take
 
 pytestmark = pytest.mark.e2e
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-_FLAGS += ["--disable-background-networking"]
 _MODULE = settings.BASE_DIR / "static" / "js" / "live.js"
 _NO_SOCKETS = """window.WebSocket = class {
     constructor() { setTimeout(() => this.onclose({ code: 1006 })); }
@@ -53,7 +52,7 @@ def page(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     # Playwright keeps an event loop in this thread, and Django then takes every query for a blunder.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=_FLAGS)
+        browser = launch(playwright)
         page = browser.new_page()
         page.route("**/live.js", lambda route: route.fulfill(path=_MODULE))
         yield page
