@@ -39,6 +39,7 @@ _STEPS = (
     86_400,
 )
 _TICKS = 8
+_LAST_LABEL = 0.8  # share of the width past which ticks are not labelled
 _THINNEST = 0.25  # percent: an attempt of a millisecond is still to be seen
 
 
@@ -129,11 +130,12 @@ class _Scale:
             1 + self.total / 86_400 / _TICKS
         )
         marks = range(1, int(self.total / step) + 1)
-        # The last label would not fit beside the end.
+        shares = [(n * step, n * step / self.total) for n in marks]
+        # Beside the end's own label another one would not fit, on a phone least of all; its line stays.
         return [
-            Tick(round(100 * n * step / self.total, 3), spell_tick(n * step))
-            for n in marks
-            if n * step / self.total < 0.96
+            Tick(round(100 * share, 3), spell_tick(at) if share < _LAST_LABEL else "")
+            for at, share in shares
+            if share < 0.96
         ]
 
     def _bar(self, span: Span, view: Mapping[str, Any]) -> Bar:
