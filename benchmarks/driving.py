@@ -1,0 +1,175 @@
+"""How a contestant is driven: the same scenarios, the same clock and the same waits for each.
+
+Only the standard library and what needs no more than that is imported here: each peer's own Python runs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+Figures = dict[str, float]
+LOOK_EVERY = 0.005  # seconds between two looks at whether all has ended
+STEPS = 3  # of each of the many executions
+
+
+class Contestant(Protocol):
+    """What is measured: it has two worker processes, and a body's moment is when it ran (epoch seconds)."""
+
+    def begin(self) -> None:
+        """Start the workers and return once they are ready."""
+
+    def end(self) -> None:
+        """Stop the workers."""
+
+    def workers(self) -> Sequence[int]:
+        """Return the pids of the processes that run bodies."""
+
+    def chain(self, length: int) -> str:
+        """Submit `length` steps one after another; return an id."""
+
+    def fan(self, width: int) -> str:
+        """Submit a root, `width` nodes that workers take from the queue, and a join; return an id."""
+
+    def many(self, count: int, together: bool) -> list[str]:
+        """Submit `count` executions of three steps, in as few commits as can be or one by one; return ids."""
+
+    def open(self) -> int:
+        """Return how many of the submitted have not ended."""
+
+    def moments(self, ids: Sequence[str]) -> list[float]:
+        """Return the moments of all their bodies, in order; of a fan, those of the root and the join."""
+
+
+# --- scenarios -------------------------------------------------------------------------------------
+
+
+def chain(one: Contestant, *, length: int, times: int) -> Figures:
+    """Measure a hop, from body to body, and the whole, from submission to what the client sees ended."""
+    _chain(one, length)
+    found = [_chain(one, length) for _ in range(times)]
+    hops, wholes = zip(*found, strict=True)
+    return {"hop_ms": statistics.median(hops), "whole_ms": statistics.median(wholes)}
+
+
+def _chain(one: Contestant, length: int) -> tuple[float, float]:
+    before = time.time()
+    id = one.chain(length)
+    after = wait_until_ended(one)
+    moments = _all_of(one, [id], length)
+    return (moments[-1] - moments[0]) / (length - 1) * 1000, (after - before) * 1000
+
+
+def fan(one: Contestant, *, width: int, times: int) -> Figures:
+    """Measure the nodes a second between the root's body and the join's."""
+    _fan(one, width // 4)
+    return {"nodes_s": statistics.median(_fan(one, width) for _ in range(times))}
+
+
+def _fan(one: Contestant, width: int) -> float:
+    id = one.fan(width)
+    wait_until_ended(one)
+    root, join = _all_of(one, [id], 2)
+    return width / (join - root)
+
+
+def many(one: Contestant, *, count: int) -> Figures:
+    """Measure executions a second: submitted together or one by one, with and without the submission."""
+    for together in (True, False):
+        _with_submission(one, count // 10, together)
+    return {
+        "together_with": _with_submission(one, count, True),
+        "single_with": _with_submission(one, count, False),
+        "together_without": _without_submission(one, count, True),
+        "single_without": _without_submission(one, count, False),
+    }
+
+
+def _with_submission(one: Contestant, count: int, together: bool) -> float:
+    before = time.time()
+    ids = one.many(count, together)
+    after = wait_until_ended(one)
+    _all_of(one, ids, count * STEPS)
+    return count / (after - before)
+
+
+def _without_submission(one: Contestant, count: int, together: bool) -> float:
+    """Submit while the workers are halted by the kernel, warm as they are, and measure from the first body."""
+    _signal(one, signal.SIGSTOP)
+    try:
+        ids = one.many(count, together)
+    finally:
+        _signal(one, signal.SIGCONT)
+    after = wait_until_ended(one)
+    return count / (after - _all_of(one, ids, count * STEPS)[0])
+
+
+def latency(one: Contestant, *, trials: int, seed: int) -> Figures:
+    """Measure from before the submission to the body's first line, at random moments while nothing else runs."""
+    moments = random.Random(seed)
+    for _ in range(5):
+        _latency(one)
+    found = []
+    for _ in range(trials):
+        time.sleep(moments.uniform(0.05, 0.15))
+        found.append(_latency(one))
+    cuts = statistics.quantiles(found, n=20, method="inclusive")
+    return {"p50_ms": statistics.median(found), "p95_ms": cuts[-1]}
+
+
+def _latency(one: Contestant) -> float:
+    before = time.time()
+    id = one.chain(1)
+    wait_until_ended(one)
+    return (_all_of(one, [id], 1)[0] - before) * 1000
+
+
+SCENARIOS: dict[str, Callable[..., Figures]] = {"chain": chain, "fan": fan, "many": many, "latency": latency}
+
+
+# --- helpers ---------------------------------------------------------------------------------------
+
+
+def wait_until_ended(one: Contestant, within: float = 120.0) -> float:
+    """Return the moment at which nothing submitted is open any more, as the client sees it."""
+    deadline = time.monotonic() + within
+    while one.open():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{one.open()} have not ended within {within:g} s")
+        time.sleep(LOOK_EVERY)
+    return time.time()
+
+
+def _all_of(one: Contestant, ids: Sequence[str], count: int) -> list[float]:
+    """Return the moments, once it is certain that each body ran."""
+    moments = sorted(one.moments(ids))
+    if len(moments) != count:
+        raise AssertionError(f"{count} bodies should have run, {len(moments)} have")
+    return moments
+
+
+def _signal(one: Contestant, sign: signal.Signals) -> None:
+    for pid in one.workers():
+        os.kill(pid, sign)
+
+
+# --- the driver's process --------------------------------------------------------------------------
+
+
+def drive(make: Callable[[str, str], Contestant], scenarios: dict[str, Callable[..., Figures]]) -> None:
+    """Take an order from the command line, measure, and print the figures as one line of JSON."""
+    order: dict[str, Any] = json.loads(sys.argv[1])
+    one = make(order["database"], order["folder"])
+    one.begin()
+    try:
+        figures = scenarios[order["scenario"]](one, **order["amounts"])
+    finally:
+        one.end()
+    print(json.dumps(figures), flush=True)

@@ -1,0 +1,34 @@
+"""The bodies that benchmarks run, and the graphs they are put in."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from orchestration import Workflow, WorkflowBuilder, task
+
+BODY = "bench.moment"
+
+
+@task(BODY)
+def moment(ctx: Any) -> dict[str, float]:
+    """Say when it ran."""
+    return {"at": time.time()}
+
+
+def chain(length: int) -> Workflow:
+    """Build `length` nodes one after another."""
+    builder = WorkflowBuilder(f"bench-chain-{length}")
+    for number in range(length):
+        before = [f"n{number - 1:05}"] if number else []
+        builder.add_node(f"n{number:05}", BODY, depends_on=before)
+    return builder.build()
+
+
+def fan(width: int) -> Workflow:
+    """Build 1 → width → 1."""
+    builder = WorkflowBuilder(f"bench-fan-{width}").add_node("root", BODY)
+    leaves = [f"leaf{number:05}" for number in range(width)]
+    for leaf in leaves:
+        builder.add_node(leaf, BODY, depends_on=["root"])
+    return builder.add_node("join", BODY, depends_on=leaves).build()
