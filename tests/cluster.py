@@ -1,9 +1,8 @@
 """Real clusters under test: started as people start them, watched through the database, and always ended.
 
 A module imports `transactional_db` from here: its tests then share a database that other processes see, emptied once,
-when the module is done, so that one cluster may live through all of them (`crew`). A body of
-`tests.workflows_for_tests` writes what it does into a *ledger*, a file that every process appends to, so that a test
-knows what truly ran, whatever the database says.
+when the module is done, so that one cluster may live through all of them (`crew`). The bodies of
+`tests.workflows_for_tests` write what they do into the cluster's ledger.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ from orchestration.store import versions
 from security.principals import Principal
 from tests import workflows_for_tests
 from tests.databases import url_of
+from tests.ledger import LEDGER, Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
 LEASE = 3.0
@@ -51,46 +50,11 @@ def wait_until(
     deadline = time.monotonic() + within
     while not (value := condition()):
         if time.monotonic() > deadline:
-            pytest.fail(f"Not within {within:g} s: {what() if callable(what) else what or condition}")
+            raise AssertionError(
+                f"Not within {within:g} s: {what() if callable(what) else what or condition}"
+            )
         time.sleep(every)
     return value
-
-
-# --- the ledger ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A body's word: it began ("start") or ended ("end") in that process at that time (epoch seconds)."""
-
-    what: str
-    execution: str
-    node: str
-    attempt: int
-    pid: int
-    at: float
-
-
-class Ledger:
-    """What the bodies have written, in order."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.touch()
-
-    def entries(self, execution: uuid.UUID, what: str = "start") -> list[Entry]:
-        split = (line.split("\t") for line in self.path.read_text().splitlines())
-        # What a process that was killed in the middle of writing has left is not a line.
-        whole = (fields[:-1] for fields in split if len(fields) == 7 and fields[-1] == ".")
-        found = (Entry(w, e, n, int(a), int(p), float(t)) for w, e, n, a, p, t in whole)
-        return [entry for entry in found if entry.execution == str(execution) and entry.what == what]
-
-    def runs(self, execution: uuid.UUID, what: str = "start") -> dict[str, int]:
-        """Return how often each node's body has begun (or ended)."""
-        counts: dict[str, int] = {}
-        for entry in self.entries(execution, what):
-            counts[entry.node] = counts.get(entry.node, 0) + 1
-        return counts
 
 
 # --- a cluster -------------------------------------------------------------------------------------
@@ -112,7 +76,7 @@ class Cluster:
             "IGON7_NO_VENV": "1",
             "IGON7_LEASE_SECONDS": str(LEASE),
             "IGON7_WORKFLOWS": "tests.workflows_for_tests",
-            workflows_for_tests.LEDGER: str(self.ledger.path),
+            LEDGER: str(self.ledger.path),
             **environment,
         }
         command = [sys.executable, "manage.py", "worker", f"--workers={workers}", f"--grace={grace}"]
@@ -125,7 +89,9 @@ class Cluster:
 
     def _is_ready(self) -> bool:
         if self.process.poll() is not None:
-            pytest.fail(f"The cluster ended with {self.process.returncode} while starting:\n{self.log}")
+            raise AssertionError(
+                f"The cluster ended with {self.process.returncode} at its start:\n{self.log}"
+            )
         return self.row() is not None
 
     def row(self) -> WorkerNode | None:
@@ -161,7 +127,7 @@ class Cluster:
         try:
             code = self.process.wait(within)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"The cluster did not stop within {within:g} s:\n{self.log}")
+            raise AssertionError(f"The cluster did not stop within {within:g} s:\n{self.log}") from None
         assert code == 0, self.log
         assert not self.processes(), "processes were left behind"
         return time.monotonic() - began

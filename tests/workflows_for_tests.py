@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
 import os
 import signal
 import sys
@@ -14,40 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import DoNotRetry, RetryAfter, RetryPolicy, Workflow, WorkflowBuilder, task
-
-LEDGER = "IGON7_TEST_LEDGER"
-
-
-def note(ctx: Any, what: str) -> None:
-    """Append a line to the ledger: one write, so that lines of many processes never mix."""
-    said = [what, ctx.execution_id, ctx.node_id, str(ctx.attempt), str(os.getpid()), repr(time.time()), "."]
-    path = os.environ.get(LEDGER)
-    if path:
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-        os.write(fd, ("\n" + "\t".join(said) + "\n").encode())
-        os.close(fd)
-
-
-def recorded(body: Callable[..., Any]) -> Callable[..., Any]:
-    """Note a body's begin and its end, whatever that is."""
-
-    @functools.wraps(body)
-    def run(ctx: Any) -> Any:
-        note(ctx, "start")
-        try:
-            return body(ctx)
-        finally:
-            note(ctx, "end")
-
-    @functools.wraps(body)
-    async def run_async(ctx: Any) -> Any:
-        note(ctx, "start")
-        try:
-            return await body(ctx)
-        finally:
-            note(ctx, "end")
-
-    return run_async if inspect.iscoroutinefunction(body) else run
+from tests.ledger import recorded
 
 
 def single(name: str, body: Callable[..., Any], *, then: bool = False, **options: Any) -> Workflow:

@@ -46,27 +46,88 @@ def find_binaries() -> Path | None:
     return None
 
 
-@contextmanager
-def private_postgres(**settings: Any) -> Iterator[str]:
-    """Yield the URL of a new server on a unix socket in a temporary folder; settings are postgresql.conf's.
+class Server:
+    """One PostgreSQL server on a unix socket in a folder of its own, to be stopped and started at will."""
 
-    FAST holds the settings for tests. Raises NoPostgres. Leaving the block stops and removes it, and so does
-    the kernel stop it when this process dies.
+    def __init__(self, binaries: Path, home: Path, **settings: Any) -> None:
+        """Make its files; settings are postgresql.conf's. Raises NoPostgres."""
+        self.home = home
+        self._identity = _identity(home)
+        chosen = {"listen_addresses": "", "unix_socket_directories": home, "max_connections": 200, **settings}
+        options = [f"--{name}={value}" for name, value in chosen.items()]
+        self._command = [binaries / "postgres", "-D", home / "data", *options]
+        password = secrets.token_hex(16)
+        _initdb(binaries, home, password, self._identity)
+        self.url = f"postgres://igon7:{password}@/postgres?host={quote(str(home), safe='')}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and return once it answers. Raises NoPostgres."""
+        deadline = time.monotonic() + _START_WITHIN
+        self._spawn()
+        while not self._answers():
+            if not self.is_running() or time.monotonic() > deadline:
+                said = (self.home / "log").read_text(errors="replace").strip()[-500:]
+                raise NoPostgres(f"the server did not start: {said}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _spawn(self) -> None:
+        with (self.home / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self.home, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=dying_with_parent(signal.SIGINT), **self._identity,
+            )  # fmt: skip
+
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: "fast" ends the sessions that are open, "immediate" crashes it, for the next start to recover."""
+        if self._process is None:
+            return
+        self._process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode])
+        try:
+            self._process.wait(_STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+
+
+@contextmanager
+def private_server(folder: Path | None = None, **settings: Any) -> Iterator[Server]:
+    """Yield a new server that runs; settings are postgresql.conf's, and FAST holds those for tests.
+
+    Its files go below the folder, else below /tmp. Raises NoPostgres. Leaving the block stops and removes it, and
+    so does the kernel stop it when this process dies.
     """
     binaries = find_binaries()
     if binaries is None:
         raise NoPostgres("no server binaries found (initdb, postgres)")
-    home = Path(tempfile.mkdtemp(prefix="igon7-pg-", dir="/tmp"))  # a socket's path may be 107 bytes long
+    # Short: a socket's path may be 107 bytes long.
+    home = Path(tempfile.mkdtemp(prefix="igon7-pg-", dir=folder or "/tmp"))
     try:
-        password = secrets.token_hex(16)
-        identity = _identity(home)
-        _initdb(binaries, home, password, identity)
-        url = f"postgres://igon7:{password}@/postgres?host={quote(str(home), safe='')}"
-        with _running(binaries, home, settings, identity) as server:
-            _wait_until_it_answers(server, home, url)
-            yield url
+        server = Server(binaries, home, **settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def private_postgres(**settings: Any) -> Iterator[str]:
+    """Yield the URL of a private server."""
+    with private_server(**settings) as server:
+        yield server.url
 
 
 def _identity(home: Path) -> dict[str, Any]:
@@ -96,37 +157,3 @@ def _initdb(binaries: Path, home: Path, password: str, identity: dict[str, Any])
     secret.unlink()
     if done.returncode:
         raise NoPostgres(f"initdb failed: {done.stdout.strip()[-500:]}")
-
-
-@contextmanager
-def _running(
-    binaries: Path, home: Path, settings: dict[str, Any], identity: dict[str, Any]
-) -> Iterator[subprocess.Popen[bytes]]:
-    chosen = {"listen_addresses": "", "unix_socket_directories": home, "max_connections": 200, **settings}
-    options = [f"--{name}={value}" for name, value in chosen.items()]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [binaries / "postgres", "-D", home / "data", *options], cwd=home, stdout=log, stderr=log,
-            start_new_session=True, preexec_fn=dying_with_parent(signal.SIGINT), **identity,
-        )  # fmt: skip
-    try:
-        yield server
-    finally:
-        server.send_signal(signal.SIGINT)  # "fast": ends the sessions that are open
-        try:
-            server.wait(_STOP_WITHIN)
-        except subprocess.TimeoutExpired:
-            server.send_signal(signal.SIGQUIT)
-            server.wait()
-
-
-def _wait_until_it_answers(server: subprocess.Popen[bytes], home: Path, url: str) -> None:
-    deadline = time.monotonic() + _START_WITHIN
-    while server.poll() is None and time.monotonic() < deadline:
-        try:
-            psycopg.connect(url).close()
-            return
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-    said = (home / "log").read_text(errors="replace").strip()[-500:]
-    raise NoPostgres(f"the server did not start: {said}")
