@@ -47,7 +47,7 @@ def run_django():
 def requirements_for(argv):
     """Return the requirement files that this command line needs."""
     files = [os.path.join(HERE, "requirements.txt")]
-    if argv[1:2] == ["test"]:
+    if argv[1:2] in (["test"], ["faults"]):
         files.append(os.path.join(HERE, "tests", "requirements.txt"))
     return files
 

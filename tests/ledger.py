@@ -1,4 +1,4 @@
-"""The ledger: a file that bodies under test append to, so that a test knows what truly ran, whatever the database says."""
+"""The ledger: a file that bodies under test append to. It says what truly ran, whatever the database says."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Server:
         self._identity = _identity(home)
         chosen = {"listen_addresses": "", "unix_socket_directories": home, "max_connections": 200, **settings}
         options = [f"--{name}={value}" for name, value in chosen.items()]
-        self._command = [binaries / "postgres", "-D", home / "data", *options]
+        self._command = [str(binaries / "postgres"), "-D", str(home / "data"), *options]
         password = secrets.token_hex(16)
         _initdb(binaries, home, password, self._identity)
         self.url = f"postgres://igon7:{password}@/postgres?host={quote(str(home), safe='')}"

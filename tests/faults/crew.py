@@ -1,0 +1,268 @@
+"""A crew is what lasts from drill to drill: clusters, traps, the ledger. A trial is one drill run with it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, connection
+
+from igon7site.setup.postgres import Server
+from orchestration import executor
+from orchestration.engine.builder import Workflow
+from orchestration.engine.states import EXECUTION_LIVE
+from orchestration.models import Execution, NodeRun
+from orchestration.store import clock
+from tests.cluster import LEASE, ME, Cluster, events, wait_until
+from tests.ledger import Entry, Ledger
+
+from . import workflows
+from .promises import Evidence, Runnable
+from .table import Count
+
+T = TypeVar("T")
+WORKERS = 2
+LOAD = 8  # executions that are open at once while a trial feeds: a backlog well below a second of work
+OURS = ("worker process failed", "keeper's round failed", "A beat failed", "lane for async bodies failed")
+
+
+def steadfast(ask: Callable[[], T], within: float = 60.0) -> T:
+    """Return what `ask` returns, trying again while the database is away. `ask` may run more than once."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return ask()
+        except (DatabaseError, InterfaceError):
+            connection.close()
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def is_dead(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+class Crew:
+    """Clusters on one database. `server` and `disk` are there where a drill may stop or fill them."""
+
+    def __init__(self, folder: Path, server: Server | None = None, disk: Path | None = None) -> None:
+        self.folder, self.server, self.disk = folder, server, disk
+        self.ledger = Ledger(folder / "ledger")
+        self.traps = folder / "traps"
+        self.traps.mkdir()
+        self.clusters: list[Cluster] = []
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that every drill finds."""
+        return self.clusters[0]
+
+    def start(self, workers: int = WORKERS, **environment: str) -> Cluster:
+        """Start one more cluster and return once it is ready."""
+        about = {"IGON7_WORKFLOWS": workflows.__name__, workflows.TRAPS: str(self.traps), **environment}
+        made = Cluster(self.folder, workers, **about)
+        self.clusters.append(made)
+        made.wait_until_ready()
+        return made
+
+    def restart(self, dead: Cluster) -> Cluster:
+        """Put a new cluster in the place of one that has died."""
+        dead.kill()
+        self.clusters.remove(dead)
+        return self.start()
+
+    def muster(self) -> None:
+        """See that exactly one cluster is there, with all its workers."""
+        for cluster in self.clusters[1:] or []:
+            self.dismiss(cluster)
+        if self.clusters and is_dead(self.cluster.pid):
+            self.dismiss(self.cluster)
+        if not self.clusters:
+            self.start()
+        wait_until(lambda: len(self.cluster.workers()) == WORKERS, what="all workers are there")
+
+    def dismiss(self, cluster: Cluster) -> None:
+        cluster.kill()
+        self.clusters.remove(cluster)
+
+    def end(self) -> None:
+        """Kill every cluster, disarm every trap, and end what is left open."""
+        for cluster in [*self.clusters]:
+            self.dismiss(cluster)
+        for trap in self.traps.iterdir():
+            trap.unlink()
+        for execution in Execution.objects.filter(status__in=sorted(EXECUTION_LIVE)):
+            executor.terminate(execution.pk, principal=ME)
+
+    def living(self) -> set[int]:
+        return {pid for cluster in self.clusters for pid in cluster.processes()}
+
+
+@dataclass(slots=True)
+class Trial:
+    """One run of a drill: what it started, the faults it made, and what it saw itself (`own`)."""
+
+    crew: Crew
+    chance: random.Random
+    times: int
+    own: Count = field(default_factory=Count)
+    expected: dict[uuid.UUID, str] = field(default_factory=dict)
+    faults: list[float] = field(default_factory=list)
+    runnable: list[Runnable] = field(default_factory=list)
+    stopped: set[int] = field(default_factory=set)  # processes that live, and are stopped
+    victims: list[Entry] = field(default_factory=list)  # which node each process was at that a trap killed
+    _mended: set[uuid.UUID] = field(default_factory=set)
+    _began: int = 0
+
+    def __post_init__(self) -> None:
+        self._began = len(self.crew.ledger.all())
+
+    def check(self, holds: bool, sentence: str) -> None:
+        """Count something that this fault alone promises."""
+        self.own.check(holds, sentence)
+
+    # --- load --------------------------------------------------------------------------------------
+
+    def begin(self, workflow: Workflow, input: Any = None, ends: str = "succeeded") -> uuid.UUID:
+        """Start an execution; while the database is away, again, under the same key."""
+        key = uuid.uuid4().hex
+        id = steadfast(lambda: executor.start(workflow, input, principal=ME, idempotency_key=key))
+        self.expected[id] = ends
+        if workflow is workflows.mended:
+            self._mended.add(id)
+        return id
+
+    def live(self) -> list[uuid.UUID]:
+        """Return what is open, after retrying what a person has to."""
+        mine = list(self.expected)
+        found = Execution.objects.filter(pk__in=mine).exclude(status="succeeded")
+        for id, status, generation in found.values_list("pk", "status", "generation"):
+            if id in self._mended and status == "failed" and generation == 1:
+                executor.retry(id, principal=ME)
+        return [id for id, status in found.values_list("pk", "status") if status in EXECUTION_LIVE]
+
+    @contextmanager
+    def feeding(self) -> Iterator[None]:
+        """Keep executions running all the time, from a thread."""
+        done, failed = threading.Event(), list[Exception]()
+
+        def feed() -> None:
+            try:
+                while not done.is_set():
+                    for _ in range(LOAD - len(steadfast(self.live))):
+                        self.begin(self.chance.choice(workflows.LOAD))
+                    done.wait(0.05)
+            except Exception as error:
+                failed.append(error)
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=feed, name="feeder")
+        thread.start()
+        try:
+            self.await_starts(5)
+            yield
+        finally:
+            done.set()
+            thread.join()
+        if failed:
+            raise failed[0]
+
+    def entries(self) -> list[Entry]:
+        """Return what the bodies have written since the trial began."""
+        return self.crew.ledger.all()[self._began :]
+
+    def starts(self, id: uuid.UUID | None = None) -> list[Entry]:
+        found = (entry for entry in self.entries() if entry.what == "start")
+        return [entry for entry in found if id is None or entry.execution == str(id)]
+
+    def first_start(self, id: uuid.UUID) -> Entry:
+        wait_until(lambda: self.starts(id), what=f"{id} begins")
+        return self.starts(id)[0]
+
+    def await_starts(self, more: int) -> None:
+        """Return when so many more bodies have begun."""
+        wanted = len(self.starts()) + more
+        wait_until(lambda: len(self.starts()) >= wanted, what=f"{more} more bodies begin")
+
+    def await_idle(self) -> None:
+        """Return when nothing is open."""
+        wait_until(lambda: not steadfast(self.live), 40.0, lambda: f"{steadfast(self.live)} end", every=0.05)
+
+    # --- faults ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def fault(self, within: float = LEASE + 2.0) -> Iterator[None]:
+        """Make a fault in the block. At its end, note what can run: it must begin within so many seconds."""
+        self.faults.append(time.monotonic())
+        yield
+        steadfast(lambda: self._note_runnable(within))
+
+    def _note_runnable(self, within: float) -> None:
+        living = self.crew.living() - self.stopped
+        seen, now = time.monotonic(), clock.now()
+        rows = NodeRun.objects.filter(execution__in=list(self.expected), status__in=["ready", "running"])
+        for row in rows.exclude(held=True):
+            if row.status == "running" and row.pid in living:
+                continue
+            wait = max(0.0, (row.available_at - now).total_seconds()) if row.status == "ready" else 0.0
+            due = seen + wait
+            name = f"{row.node} of {row.execution_id}, {row.status}"
+            self.runnable.append(Runnable(row.pk, name, len(self.faults), seen, due, due + within))
+
+    def spring(self, moment: str, sign: signal.Signals = signal.SIGKILL) -> Entry:
+        """Set a trap and return what the process that it took has written: it is dead then, or stopped."""
+        known = len(self.crew.ledger.all())
+        draft = self.crew.traps / f".{moment}"
+        draft.write_text(str(int(sign)))
+        draft.rename(self.crew.traps / moment)
+
+        def caught() -> Entry | None:
+            return next((e for e in self.crew.ledger.all()[known:] if e.what == f"trap {moment}"), None)
+
+        entry: Entry = wait_until(caught, what=f"a worker passes the moment “{moment}”")
+        if sign == signal.SIGKILL:
+            wait_until(lambda: is_dead(entry.pid), what="it is dead")
+            self.victims += [entry] if entry.execution else []
+        return entry
+
+    def kill(self, pid: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_dead(pid), what="it is dead")
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def finish(self) -> Evidence:
+        """Wait for all ends, and for the workers; return what is to be judged."""
+        self.await_idle()
+        for victim in self.victims:
+            told = events(uuid.UUID(victim.execution), "node.lost", node=victim.node)
+            self.check(bool(told), f"{victim.node} of {victim.execution} was lost, and no log tells it")
+        workers = []
+        for cluster in self.crew.clusters:
+            with suppress(AssertionError):
+                wait_until(lambda found=cluster: len(found.workers()) == WORKERS, 10.0)  # type: ignore[misc]
+            workers.append((len(cluster.workers()), WORKERS))
+            for sentence in OURS:
+                self.check(
+                    sentence not in cluster.log, f"a cluster says “{sentence}”:\n{cluster.log[-3000:]}"
+                )
+        return self.evidence(workers)
+
+    def evidence(self, workers: list[tuple[int, int]]) -> Evidence:
+        found = Evidence(dict(self.expected), self.entries(), self.runnable, self.faults, workers)
+        return found.collect()

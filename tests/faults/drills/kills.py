@@ -1,0 +1,107 @@
+"""kill -9: of workers at every moment, of the parent, of the guard, of all at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from orchestration.models import NodeRun
+from tests.cluster import LEASE, events, wait_until
+from tests.faults import workflows
+from tests.faults.crew import Trial, steadfast
+
+from . import drill
+
+
+@drill("kill -9 of a worker, a node claimed and not begun", times=40, short=3)
+def kill_before(trial: Trial) -> None:
+    with trial.fault():
+        trial.spring("before")
+
+
+@drill("kill -9 of a worker in a body", times=40, short=3)
+def kill_during(trial: Trial) -> None:
+    with trial.fault():
+        trial.spring("during")
+
+
+@drill("kill -9 of a worker, a body ended and not settled", times=40, short=3)
+def kill_after(trial: Trial) -> None:
+    with trial.fault():
+        trial.spring("after")
+
+
+@drill("kill -9 of a worker in the transaction of a settle", times=40, short=3)
+def kill_uncommitted(trial: Trial) -> None:
+    with trial.fault():
+        trial.spring("uncommitted")
+
+
+@drill("kill -9 of a worker right after a settle's commit", times=40, short=3)
+def kill_committed(trial: Trial) -> None:
+    with trial.fault():
+        trial.spring("committed")
+
+
+@drill("kill -9 of an idle worker", times=40, short=2, fed=False)
+def kill_idle(trial: Trial) -> None:
+    trial.await_idle()
+    trial.crew.muster()
+    with trial.fault():
+        trial.kill(trial.chance.choice(trial.crew.cluster.workers()))
+    began = time.monotonic()
+    id = trial.begin(trial.chance.choice(workflows.LOAD))
+    took = trial.first_start(id).tick - began
+    trial.check(took < 1.0, f"the worker that was left took {took:.2f} s to see new work")
+
+
+@drill("kill -9 of every worker while a retry waits for its time", times=10, short=1, fed=False)
+def kill_waiting(trial: Trial) -> None:
+    id = trial.begin(workflows.delayed)
+    wait_until(lambda: events(id, "node.retrying"), what="the first attempt has failed")
+    with trial.fault():
+        for pid in trial.crew.cluster.workers():
+            trial.kill(pid)
+    wait_until(lambda: len(trial.starts(id)) >= 2, what="the second begins")
+
+
+@drill("kill -9 of workers at random, with little or no time between", times=40, short=12)
+def kill_random(trial: Trial) -> None:
+    for _ in range(trial.chance.randint(1, 2)):
+        workers = wait_until(trial.crew.cluster.workers, what="a worker is there")
+        with trial.fault():
+            trial.kill(trial.chance.choice(workers))
+
+
+@drill("kill -9 of the cluster's parent, and its restart", times=40, short=2)
+def kill_parent(trial: Trial) -> None:
+    dead = trial.crew.cluster
+    with trial.fault():
+        trial.kill(dead.pid)
+        wait_until(lambda: not dead.processes(), 2.0, "its processes are gone")
+        trial.crew.restart(dead)
+
+
+@drill("kill -9 of the whole cluster, and its restart", times=40, short=3)
+def kill_cluster(trial: Trial) -> None:
+    with trial.fault():
+        trial.crew.restart(trial.crew.cluster)
+
+
+@drill("kill -9 of the sentinel: the cluster frees its work and ends; and its restart", times=10, short=1)
+def kill_sentinel(trial: Trial) -> None:
+    dead = trial.crew.cluster
+    row = steadfast(dead.row)
+    assert row is not None
+    with trial.fault():
+        os.kill(_parent_of(dead.workers()[0]), signal.SIGKILL)
+        trial.check(dead.process.wait(10.0) == 1, "the cluster did not end with exit code 1")
+        left = NodeRun.objects.filter(status="running", worker=row.pk).count()
+        trial.check(left == 0, f"{left} nodes were left to their leases of {LEASE:g} s")
+        trial.crew.restart(dead)
+
+
+def _parent_of(pid: int) -> int:
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[1])
