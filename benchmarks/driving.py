@@ -12,10 +12,12 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 Figures = dict[str, float]
+Scenario = Callable[..., Figures]  # of a contestant and the amounts
 LOOK_EVERY = 0.005  # seconds between two looks at whether all has ended
 STEPS = 3  # of each of the many executions
 
@@ -42,7 +44,7 @@ class Contestant(Protocol):
         """Submit `count` executions of three steps, in as few commits as can be or one by one; return ids."""
 
     def open(self) -> int:
-        """Return how many of the submitted have not ended."""
+        """Return how many of the submitted have not ended. One that failed shows later: it lacks moments."""
 
     def moments(self, ids: Sequence[str]) -> list[float]:
         """Return the moments of all their bodies, in order; of a fan, those of the root and the join."""
@@ -63,7 +65,7 @@ def _chain(one: Contestant, length: int) -> tuple[float, float]:
     before = time.time()
     id = one.chain(length)
     after = wait_until_ended(one)
-    moments = _all_of(one, [id], length)
+    moments = all_of(one, [id], length)
     return (moments[-1] - moments[0]) / (length - 1) * 1000, (after - before) * 1000
 
 
@@ -76,7 +78,7 @@ def fan(one: Contestant, *, width: int, times: int) -> Figures:
 def _fan(one: Contestant, width: int) -> float:
     id = one.fan(width)
     wait_until_ended(one)
-    root, join = _all_of(one, [id], 2)
+    root, join = all_of(one, [id], 2)
     return width / (join - root)
 
 
@@ -96,19 +98,16 @@ def _with_submission(one: Contestant, count: int, together: bool) -> float:
     before = time.time()
     ids = one.many(count, together)
     after = wait_until_ended(one)
-    _all_of(one, ids, count * STEPS)
+    all_of(one, ids, count * STEPS)
     return count / (after - before)
 
 
 def _without_submission(one: Contestant, count: int, together: bool) -> float:
-    """Submit while the workers are halted by the kernel, warm as they are, and measure from the first body."""
-    _signal(one, signal.SIGSTOP)
-    try:
+    """Submit while the workers are halted, warm as they are, and measure from the first body."""
+    with halted(one):
         ids = one.many(count, together)
-    finally:
-        _signal(one, signal.SIGCONT)
     after = wait_until_ended(one)
-    return count / (after - _all_of(one, ids, count * STEPS)[0])
+    return count / (after - all_of(one, ids, count * STEPS)[0])
 
 
 def latency(one: Contestant, *, trials: int, seed: int) -> Figures:
@@ -128,10 +127,10 @@ def _latency(one: Contestant) -> float:
     before = time.time()
     id = one.chain(1)
     wait_until_ended(one)
-    return (_all_of(one, [id], 1)[0] - before) * 1000
+    return (all_of(one, [id], 1)[0] - before) * 1000
 
 
-SCENARIOS: dict[str, Callable[..., Figures]] = {"chain": chain, "fan": fan, "many": many, "latency": latency}
+SCENARIOS: dict[str, Scenario] = {"chain": chain, "fan": fan, "many": many, "latency": latency}
 
 
 # --- helpers ---------------------------------------------------------------------------------------
@@ -147,7 +146,7 @@ def wait_until_ended(one: Contestant, within: float = 120.0) -> float:
     return time.time()
 
 
-def _all_of(one: Contestant, ids: Sequence[str], count: int) -> list[float]:
+def all_of(one: Contestant, ids: Sequence[str], count: int) -> list[float]:
     """Return the moments, once it is certain that each body ran."""
     moments = sorted(one.moments(ids))
     if len(moments) != count:
@@ -155,15 +154,23 @@ def _all_of(one: Contestant, ids: Sequence[str], count: int) -> list[float]:
     return moments
 
 
-def _signal(one: Contestant, sign: signal.Signals) -> None:
-    for pid in one.workers():
-        os.kill(pid, sign)
+@contextmanager
+def halted(one: Contestant) -> Iterator[None]:
+    """Let the kernel stop the workers for the block: what is submitted in it waits, and they stay warm."""
+    pids = one.workers()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 # --- the driver's process --------------------------------------------------------------------------
 
 
-def drive(make: Callable[[str, str], Contestant], scenarios: dict[str, Callable[..., Figures]]) -> None:
+def drive(make: Callable[[str, str], Contestant], scenarios: Mapping[str, Scenario]) -> None:
     """Take an order from the command line, measure, and print the figures as one line of JSON."""
     order: dict[str, Any] = json.loads(sys.argv[1])
     one = make(order["database"], order["folder"])

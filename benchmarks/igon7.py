@@ -96,6 +96,3 @@ class Igon7:
         if rows.filter(node="root").exists():
             rows = rows.filter(node__in=["root", "join"])
         return [result["at"] for result in rows.values_list("result", flat=True) if result]
-
-
-SCENARIOS = driving.SCENARIOS

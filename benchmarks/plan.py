@@ -33,6 +33,26 @@ SCENARIOS = (
     ),
     Scenario("many", "executions of 3 nodes", (IGON7, ABSURD, SQLITE), {"count": 1000}, {"count": 500}),
     Scenario("latency", "start latency", CONTESTANTS, {"trials": 50, "seed": 7}, {"trials": 20, "seed": 7}),
+    Scenario(
+        "large",
+        "graph of 10,000 nodes",
+        OURS,
+        {"nodes": 10_000, "starts": 5},
+        {"nodes": 10_000, "starts": 5},
+        quick_rounds=1,
+    ),
+    Scenario(
+        "idle", "idle CPU", OURS, {"settle": 10, "seconds": 60}, {"settle": 5, "seconds": 20}, quick_rounds=1
+    ),
+    Scenario(
+        "memory",
+        "memory",
+        (IGON7,),
+        {"early": 10_000, "late": 100_000},
+        {"early": 10_000, "late": 30_000},
+        600.0,
+        1,
+    ),
 )
 
 
@@ -69,4 +89,23 @@ TARGETS = (
     *_many(),
     Target("start latency on PostgreSQL, p50", "latency", "p50_ms", "≤", 8.0, "ms"),
     Target("start latency on SQLite, p50", "latency", "p50_ms", "≤", 25.0, "ms", of=SQLITE),
+    Target("idle: CPU seconds a minute, web + cluster + PostgreSQL", "idle", "cpu_s_min", "≤", 1.0, "s"),
+    Target("start of a graph of 10,000 nodes", "large", "start_ms", "≤", 50.0, "ms"),
+    Target(
+        "its cost per node ÷ that of graphs of 100",
+        "large",
+        "node_ms_large",
+        "≤",
+        1.3,
+        over_figure="node_ms_small",
+    ),
+    Target("a worker's memory after 10,000 nodes", "memory", "pss_early_mib", "≤", 90.0, "MiB"),
+    Target(
+        "its memory after 100,000 ÷ after 10,000",
+        "memory",
+        "pss_late_mib",
+        "≤",
+        1.03,
+        over_figure="pss_early_mib",
+    ),
 )

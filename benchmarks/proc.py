@@ -25,6 +25,10 @@ def tree(root: int) -> list[int]:
     return found
 
 
+def parent(pid: int) -> int:
+    return int(dict(_all())[pid][1])
+
+
 def threads(pid: int) -> int:
     with suppress(OSError):
         return len(os.listdir(f"/proc/{pid}/task"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -32,3 +33,19 @@ def fan(width: int) -> Workflow:
     for leaf in leaves:
         builder.add_node(leaf, BODY, depends_on=["root"])
     return builder.add_node("join", BODY, depends_on=leaves).build()
+
+
+def layered(size: int) -> Workflow:
+    """Build a square of `size` nodes: as deep as wide, each node with one or two predecessors in turn."""
+    side = math.isqrt(size)
+    builder = WorkflowBuilder(f"bench-layered-{size}")
+    for number in range(side * side):
+        layer, place = divmod(number, side)
+        above = [place, (place + 1) % side] if place % 2 else [place]
+        before = [_cell(layer - 1, other) for other in above] if layer else []
+        builder.add_node(_cell(layer, place), BODY, depends_on=before)
+    return builder.build()
+
+
+def _cell(layer: int, place: int) -> str:
+    return f"l{layer:03}p{place:03}"

@@ -53,7 +53,7 @@ def register(app: Absurd, conn: psycopg.Connection[Any]) -> None:
 
 
 def _open(conn: psycopg.Connection[Any], *queues: str) -> int:
-    count = "SELECT count(*) FROM absurd.{} WHERE state NOT IN ('completed', 'failed', 'cancelled')"
+    count = "SELECT count(*) FROM absurd.{} WHERE state <> 'completed'"
     found = [conn.execute(sql.SQL(count).format(_tasks(queue))).fetchone() for queue in queues]
     return sum(row[0] for row in found if row)
 

@@ -1,0 +1,149 @@
+"""What is asked of igon7 alone: large graphs, idle CPU, memory."""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import connection
+
+from igon7site.setup.processes import kill_group, start
+from orchestration import executor
+
+from . import driving, proc, workflows
+from .driving import Figures
+from .igon7 import ME, READY_WITHIN, ROOT, Igon7
+
+HUNDRED = 100  # nodes of the small graph
+
+
+# --- large graphs ----------------------------------------------------------------------------------
+
+
+def large(one: Igon7, *, nodes: int, starts: int) -> Figures:
+    """Measure the start of a graph that large, and what its nodes cost beside those of graphs of 100."""
+    small = one.known(workflows.layered, HUNDRED)
+    executor.start_many(small, [None] * 5, principal=ME)
+    driving.wait_until_ended(one)
+    first, again = _starts(one, nodes, starts)
+    return {
+        "first_start_ms": first,
+        "start_ms": statistics.median(again),
+        "node_ms_small": _node_ms(one, HUNDRED, nodes // HUNDRED),
+        "node_ms_large": _node_ms(one, nodes, 1),
+    }
+
+
+def _starts(one: Igon7, nodes: int, starts: int) -> tuple[float, list[float]]:
+    """Return what the start took that made the version, and what later ones take; nothing of them runs."""
+    name = one.known(workflows.layered, nodes)
+    found = []
+    with driving.halted(one):
+        for _ in range(starts + 1):
+            before = time.perf_counter()
+            id = executor.start(name, principal=ME)
+            found.append((time.perf_counter() - before) * 1000)
+            executor.cancel(id, principal=ME)
+    return found[0], found[1:]
+
+
+def _node_ms(one: Igon7, nodes: int, executions: int) -> float:
+    """Return the milliseconds a node, from the first body until all executions have ended."""
+    name = one.known(workflows.layered, nodes)
+    with driving.halted(one):
+        ids = executor.start_many(name, [None] * executions, principal=ME)
+    after = driving.wait_until_ended(one)
+    moments = driving.all_of(one, [str(id) for id in ids], nodes * executions)
+    return (after - moments[0]) * 1000 / (nodes * executions)
+
+
+# --- idle CPU --------------------------------------------------------------------------------------
+
+
+def idle(one: Igon7, *, settle: float, seconds: float) -> Figures:
+    """Measure the CPU seconds a minute of web server, cluster and database, while nothing is asked of them."""
+    one.chain(1)
+    driving.wait_until_ended(one)
+    with _web(one) as web:
+        parts = {"web": web, "cluster": one.cluster(), **_server()}
+        time.sleep(settle)
+        before = {name: proc.cpu_seconds([pid]) for name, pid in parts.items()}
+        began = time.monotonic()
+        time.sleep(seconds)
+        minutes = (time.monotonic() - began) / 60
+        used = {name: (proc.cpu_seconds([pid]) - before[name]) / minutes for name, pid in parts.items()}
+    return {"cpu_s_min": sum(used.values()), **{f"{name}_s_min": value for name, value in used.items()}}
+
+
+def _server() -> dict[str, int]:
+    """Return the first process of the PostgreSQL that is used: the parent of this connection's."""
+    if connection.vendor != "postgresql":
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return {"postgresql": proc.parent(cursor.fetchone()[0])}
+
+
+@contextmanager
+def _web(one: Igon7) -> Iterator[int]:
+    """Run a web server for the block, once it has answered; yield its pid."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "manage.py", "web", "--host=127.0.0.1", f"--port={port}"]
+    with one.log.open("ab") as log:
+        web = start(command, None, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        _wait_for_answer(web, f"http://127.0.0.1:{port}/", one.log)
+        yield web.pid
+    finally:
+        kill_group(web)
+
+
+def _wait_for_answer(web: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while web.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        except urllib.error.HTTPError:
+            return  # an answer, too
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"The web server did not answer:\n{log.read_text(errors='replace')}")
+
+
+# --- memory ----------------------------------------------------------------------------------------
+
+
+def memory(one: Igon7, *, early: int, late: int) -> Figures:
+    """Measure the larger worker's share of memory after so many nodes, and after many more."""
+    _run_nodes(one, early)
+    first = _largest(one)
+    _run_nodes(one, late - early)
+    return {"pss_early_mib": first, "pss_late_mib": _largest(one)}
+
+
+def _run_nodes(one: Igon7, nodes: int) -> None:
+    """Run that many nodes, half of them in chains of three and half in fans of a hundred."""
+    done = 0
+    while done < nodes:
+        one.many(170, together=True)
+        for _ in range(5):
+            one.fan(98)
+        driving.wait_until_ended(one)
+        done += 170 * driving.STEPS + 5 * 100
+
+
+def _largest(one: Igon7) -> float:
+    return max(proc.pss_mib(pid) for pid in one.workers())
+
+
+SCENARIOS: dict[str, driving.Scenario] = {"large": large, "idle": idle, "memory": memory}
