@@ -20,15 +20,13 @@ from igon7site.setup.postgres import private_postgres
 from . import venvs
 from .contestants import Contestant, RunFailed
 from .databases import Databases, Pgbench
-from .plan import PEERS, SCENARIOS, TARGETS, Scenario
+from .plan import PEERS, PGBENCH_SECONDS, QUICK_PGBENCH_SECONDS, SCENARIOS, TARGETS, Scenario
 from .report import COMMIT, Run, Verdict, as_json, number, spreads, verdicts
-
-PGBENCH_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a person asked for; rounds of 0 means each scenario's own number."""
+    """What a person asked for."""
 
     scenarios: Sequence[Scenario]
     rounds: int
@@ -53,16 +51,17 @@ class Bench:
         """Measure everything and return the verdicts. Raises NoPostgres."""
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(TemporaryDirectory(prefix="igon7-bench-", dir="/tmp")))
+            if filesystem(scratch) == "tmpfs":
+                self.say("/tmp lies in memory: a commit waits for no disk here, and ratios say little.")
             databases = Databases(stack.enter_context(private_postgres()), scratch)
             self._versions["postgresql"] = databases.version()
             pgbench = Pgbench(databases)
             if not pgbench.here:
                 self.skipped["pgbench"] = "there is no pgbench beside initdb"
             present = self._present(databases, scratch)
-            for round in range(1, max(map(self._rounds, self.options.scenarios)) + 1):
+            for round in range(1, self.options.rounds + 1):
                 for scenario in self.options.scenarios:
-                    if round <= self._rounds(scenario):
-                        self._measure(round, scenario, present, pgbench)
+                    self._measure(round, scenario, present, pgbench)
         return verdicts(spreads(self.runs), [t for t in TARGETS if self._asked(t.scenario)])
 
     def _present(self, databases: Databases, scratch: Path) -> dict[str, Contestant]:
@@ -94,7 +93,8 @@ class Bench:
         self, round: int, scenario: Scenario, present: dict[str, Contestant], pgbench: Pgbench
     ) -> None:
         if pgbench.here:
-            self._keep(round, scenario, COMMIT, {"commit_ms": pgbench.commit_ms(PGBENCH_SECONDS)})
+            seconds = QUICK_PGBENCH_SECONDS if self.options.quick else PGBENCH_SECONDS
+            self._keep(round, scenario, COMMIT, {"commit_ms": pgbench.commit_ms(seconds)})
         amounts = scenario.quick if self.options.quick else scenario.full
         for name, one in present.items():
             if name in scenario.contestants:
@@ -110,9 +110,6 @@ class Bench:
         self.runs.append(Run(round, scenario.name, contestant, figures))
         told = ", ".join(f"{name} {number(value)}" for name, value in figures.items())
         self.say(f"round {round}  {scenario.name:8} {contestant:13} {told}")
-
-    def _rounds(self, scenario: Scenario) -> int:
-        return self.options.rounds or (scenario.quick_rounds if self.options.quick else 5)
 
     def _asked(self, scenario: str) -> bool:
         return any(one.name == scenario for one in self.options.scenarios)
@@ -147,8 +144,16 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(pages / 2**30, 1),
         "system": f"{platform.system()} {platform.release()}",
+        "filesystem": filesystem(Path("/tmp")),
         "load": os.getloadavg()[0],
     }
+
+
+def filesystem(path: Path) -> str:
+    """Return the type of the filesystem that the path lies on."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    found = [(len(place), kind) for _, place, kind, *_ in mounts if path.resolve().is_relative_to(place)]
+    return max(found)[1] if found else "unknown"
 
 
 def named(names: str) -> list[Scenario]:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 Figures = dict[str, float]
 Scenario = Callable[..., Figures]  # of a contestant and the amounts
-LOOK_EVERY = 0.005  # seconds between two looks at whether all has ended
+LOOK_EVERY = 0.01  # seconds between two looks at whether all has ended
 STEPS = 3  # of each of the many executions
 
 

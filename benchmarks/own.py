@@ -22,23 +22,22 @@ from . import driving, proc, workflows
 from .driving import Figures
 from .igon7 import ME, READY_WITHIN, ROOT, Igon7
 
-HUNDRED = 100  # nodes of the small graph
+SMALL = 100  # nodes of the graph that a large one is compared with
 
 
 # --- large graphs ----------------------------------------------------------------------------------
 
 
-def large(one: Igon7, *, nodes: int, starts: int) -> Figures:
-    """Measure the start of a graph that large, and what its nodes cost beside those of graphs of 100."""
-    small = one.known(workflows.layered, HUNDRED)
-    executor.start_many(small, [None] * 5, principal=ME)
-    driving.wait_until_ended(one)
+def large(one: Igon7, *, nodes: int, starts: int, repeats: int) -> Figures:
+    """Measure the start of a graph that large, and what its nodes cost beside those of a graph of 100."""
+    _node_ms(one, SMALL, 5)
     first, again = _starts(one, nodes, starts)
     return {
         "first_start_ms": first,
         "start_ms": statistics.median(again),
-        "node_ms_small": _node_ms(one, HUNDRED, nodes // HUNDRED),
+        "node_ms_small": _node_ms(one, SMALL, repeats),
         "node_ms_large": _node_ms(one, nodes, 1),
+        "node_ms_small_at_once": _node_ms_at_once(one, SMALL, repeats),
     }
 
 
@@ -55,14 +54,25 @@ def _starts(one: Igon7, nodes: int, starts: int) -> tuple[float, list[float]]:
     return found[0], found[1:]
 
 
-def _node_ms(one: Igon7, nodes: int, executions: int) -> float:
-    """Return the milliseconds a node, from the first body until all executions have ended."""
+def _node_ms(one: Igon7, nodes: int, times: int) -> float:
+    """Return the milliseconds a node of a graph that runs alone, from its first body to its last."""
+    spans = []
+    for _ in range(times):
+        id = str(one.start(workflows.layered, nodes))
+        driving.wait_until_ended(one)
+        moments = driving.all_of(one, [id], nodes)
+        spans.append(moments[-1] - moments[0])
+    return statistics.fmean(spans) * 1000 / nodes
+
+
+def _node_ms_at_once(one: Igon7, nodes: int, executions: int) -> float:
+    """Return the same for many executions that run side by side, submitted before any of them runs."""
     name = one.known(workflows.layered, nodes)
     with driving.halted(one):
         ids = executor.start_many(name, [None] * executions, principal=ME)
-    after = driving.wait_until_ended(one)
+    driving.wait_until_ended(one)
     moments = driving.all_of(one, [str(id) for id in ids], nodes * executions)
-    return (after - moments[0]) * 1000 / (nodes * executions)
+    return (moments[-1] - moments[0]) * 1000 / len(moments)
 
 
 # --- idle CPU --------------------------------------------------------------------------------------

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 IGON7, SQLITE, ABSURD, DBOS = "igon7", "igon7-sqlite", "absurd", "dbos"
 CONTESTANTS = (IGON7, ABSURD, DBOS, SQLITE)  # in the order of a round
 PEERS = (ABSURD, DBOS)
 OURS = (IGON7, SQLITE)
-ROUNDS, QUICK_ROUNDS = 5, 3
+ROUNDS, QUICK_ROUNDS = 5, 1
+PGBENCH_SECONDS, QUICK_PGBENCH_SECONDS = 2, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,40 +19,30 @@ class Scenario:
     """One thing to measure: on whom, with which amounts, and how long a run may take (seconds)."""
 
     name: str
-    about: str
     contestants: tuple[str, ...]
     full: Mapping[str, Any]
     quick: Mapping[str, Any]
     deadline: float = 180.0
-    quick_rounds: int = QUICK_ROUNDS
 
 
 SCENARIOS = (
-    Scenario("chain", "chain of 100", CONTESTANTS, {"length": 100, "times": 7}, {"length": 100, "times": 5}),
-    Scenario(
-        "fan", "fan-out 1 → n → 1", CONTESTANTS, {"width": 1000, "times": 3}, {"width": 1000, "times": 1}
-    ),
-    Scenario("many", "executions of 3 nodes", (IGON7, ABSURD, SQLITE), {"count": 1000}, {"count": 500}),
-    Scenario("latency", "start latency", CONTESTANTS, {"trials": 50, "seed": 7}, {"trials": 20, "seed": 7}),
+    # a chain
+    Scenario("chain", CONTESTANTS, {"length": 100, "times": 7}, {"length": 100, "times": 5}),
+    # 1 → width → 1
+    Scenario("fan", CONTESTANTS, {"width": 1000, "times": 3}, {"width": 1000, "times": 1}),
+    # executions of three nodes
+    Scenario("many", (IGON7, ABSURD, SQLITE), {"count": 1000}, {"count": 500}),
+    # from submission to body
+    Scenario("latency", CONTESTANTS, {"trials": 50, "seed": 7}, {"trials": 20, "seed": 7}),
     Scenario(
         "large",
-        "graph of 10,000 nodes",
         OURS,
-        {"nodes": 10_000, "starts": 5},
-        {"nodes": 10_000, "starts": 5},
-        quick_rounds=1,
+        {"nodes": 10_000, "starts": 5, "repeats": 100},
+        {"nodes": 10_000, "starts": 5, "repeats": 20},
     ),
+    Scenario("idle", OURS, {"settle": 10, "seconds": 60}, {"settle": 4, "seconds": 20}),
     Scenario(
-        "idle", "idle CPU", OURS, {"settle": 10, "seconds": 60}, {"settle": 5, "seconds": 20}, quick_rounds=1
-    ),
-    Scenario(
-        "memory",
-        "memory",
-        (IGON7,),
-        {"early": 10_000, "late": 100_000},
-        {"early": 10_000, "late": 30_000},
-        600.0,
-        1,
+        "memory", (IGON7,), {"early": 10_000, "late": 100_000}, {"early": 10_000, "late": 30_000}, 600.0
     ),
 )
 
@@ -68,7 +59,7 @@ class Target:
     unit: str = ""
     of: str = IGON7
     over: str = ""  # a contestant
-    over_figure: str = field(default="")
+    over_figure: str = ""
 
     def reached(self, value: float) -> bool:
         return value <= self.limit if self.sense == "≤" else value >= self.limit

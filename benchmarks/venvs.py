@@ -39,4 +39,4 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         last = done.stdout.strip().splitlines()[-1:] or ["it said nothing"]
-        raise NoPeer(last[0])
+        raise NoPeer(f"its environment could not be made: {last[0]}")

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from benchmarks.bench import Bench, Options, named
-from benchmarks.plan import CONTESTANTS
+from benchmarks.plan import CONTESTANTS, QUICK_ROUNDS, ROUNDS
 from benchmarks.report import figures_table, hop_by_commit, number, spreads, verdicts_table
 from igon7site.setup.postgres import NoPostgres
 
@@ -19,9 +19,9 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller amounts: minutes")
+        parser.add_argument("--quick", action="store_true", help="one round of smaller amounts: minutes")
         parser.add_argument("--only", default="", metavar="NAMES", help="scenarios, such as chain,fan")
-        parser.add_argument("--rounds", type=int, default=0, help="instead of 5 (with --quick: fewer)")
+        parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}, with --quick {QUICK_ROUNDS}")
         parser.add_argument("--no-peers", action="store_true", help="igon7 alone")
         parser.add_argument(
             "--contestants", default=",".join(CONTESTANTS), metavar="NAMES", help="default: %(default)s"
@@ -60,6 +60,7 @@ def _options(given: dict[str, Any]) -> Options:
         raise CommandError(
             f"There is no contestant {', '.join(unknown)}; there are {', '.join(CONTESTANTS)}."
         )
-    if given["rounds"] < 0:
+    rounds = given["rounds"] if given["rounds"] is not None else QUICK_ROUNDS if given["quick"] else ROUNDS
+    if rounds < 1:
         raise CommandError("--rounds takes a number of rounds, 1 or more.")
-    return Options(scenarios, given["rounds"], given["quick"], not given["no_peers"], contestants)
+    return Options(scenarios, rounds, given["quick"], not given["no_peers"], contestants)
