@@ -50,7 +50,8 @@ def _database(kind: str, folder: Path) -> Iterator[Server | None]:
         yield None
         return
     with private_server(folder if folder.stat().st_mode & 1 else None, **_DURABLE) as server:
-        os.environ["DATABASE_URL"] = server.url
+        # Drills end sessions of clusters, which are called igon7, and none of their own.
+        os.environ["DATABASE_URL"] = f"{server.url}&application_name=drills"
         yield server
 
 

@@ -64,17 +64,20 @@ class Crew:
         self.traps = folder / "traps"
         self.traps.mkdir()
         self.clusters: list[Cluster] = []
+        self._odd: set[int] = set()  # clusters that one drill alone wanted as they are
 
     @property
     def cluster(self) -> Cluster:
         """The cluster that every drill finds."""
         return self.clusters[0]
 
-    def start(self, workers: int = WORKERS, **environment: str) -> Cluster:
+    def start(self, **environment: str) -> Cluster:
         """Start one more cluster and return once it is ready."""
         about = {"IGON7_WORKFLOWS": workflows.__name__, workflows.TRAPS: str(self.traps), **environment}
-        made = Cluster(self.folder, workers, **about)
+        made = Cluster(self.folder, WORKERS, **about)
         self.clusters.append(made)
+        if environment:
+            self._odd.add(made.pid)
         made.wait_until_ready()
         return made
 
@@ -86,10 +89,9 @@ class Crew:
 
     def muster(self) -> None:
         """See that exactly one cluster is there, with all its workers."""
-        for cluster in self.clusters[1:] or []:
-            self.dismiss(cluster)
-        if self.clusters and is_dead(self.cluster.pid):
-            self.dismiss(self.cluster)
+        for cluster in [*self.clusters]:
+            if cluster is not self.cluster or is_dead(cluster.pid) or cluster.pid in self._odd:
+                self.dismiss(cluster)
         if not self.clusters:
             self.start()
         wait_until(lambda: len(self.cluster.workers()) == WORKERS, what="all workers are there")
@@ -106,6 +108,10 @@ class Crew:
             trap.unlink()
         for execution in Execution.objects.filter(status__in=sorted(EXECUTION_LIVE)):
             executor.terminate(execution.pk, principal=ME)
+
+    def logs(self) -> str:
+        """Return the ends of the clusters' logs."""
+        return "\n".join(f"--- log of cluster {each.pid} ---\n{each.log[-3000:]}" for each in self.clusters)
 
     def living(self) -> set[int]:
         return {pid for cluster in self.clusters for pid in cluster.processes()}

@@ -57,7 +57,7 @@ def _run(drill: Drill, crew: Crew, options: dict[str, Any], seed: int) -> Report
         drill.run(trial)
         evidence = trial.finish()
     except Exception:
-        trial.check(False, f"the drill was cut short: {traceback.format_exc()}")
+        trial.check(False, f"the drill was cut short: {traceback.format_exc()}\n{crew.logs()}")
         crew.end()
         evidence = trial.evidence([])
     for name, promise in PROMISES.items():

@@ -171,6 +171,14 @@ def held(ctx: Any, seen: dict[str, Any]) -> str:
     return "open"
 
 
+@looks
+def polls(ctx: Any, seen: dict[str, Any]) -> None:
+    """Go on until the execution is cancelled."""
+    for _ in range(6000):
+        ctx.check_cancelled()
+        time.sleep(0.01)
+
+
 # --- graphs ----------------------------------------------------------------------------------------
 
 _chance = random.Random(7)
@@ -180,13 +188,13 @@ def _pause() -> dict[str, Any]:
     return {"pause": round(_chance.uniform(0.001, 0.03), 4)}
 
 
-_chain = WorkflowBuilder("f-chain").add_node("n0", step, params=_pause())
+_chain = WorkflowBuilder("f-chain", timeout=60).add_node("n0", step, params=_pause())
 for _n in range(1, 6):
     _body = step_async if _n == 3 else step
     _chain.add_node(f"n{_n}", _body, depends_on=[f"n{_n - 1}"], params=_pause())
 chain = _chain.build()
 
-_fan = WorkflowBuilder("f-fan").add_node("root", step, params=_pause())
+_fan = WorkflowBuilder("f-fan", timeout=60).add_node("root", step, params=_pause())
 for _n in range(12):
     _fan.add_node(f"leaf{_n}", step_async if _n % 3 == 0 else step, depends_on=["root"], params=_pause())
 fan = _fan.add_node("all", step, depends_on=[f"leaf{_n}" for _n in range(12)]).build()
@@ -228,4 +236,9 @@ delayed = (
     .build()
 )
 gated = WorkflowBuilder("f-gated").add_node("work", held).add_node("after", step, depends_on=["work"]).build()
+# Runs into its deadline.
+overdue = WorkflowBuilder("f-overdue", timeout=1.0).add_node("work", polls).build()
+# For a queue that no cluster serves: a drill settles it itself.
+RACE = "race"
+raced = WorkflowBuilder("f-raced").add_node("work", step, queue=RACE).build()
 LOAD = (chain, fan, diamond, flaky, mended)

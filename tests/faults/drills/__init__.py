@@ -1,4 +1,4 @@
-"""Drills: each makes one kind of fault, while executions run, and says how often. Their order is that of the table."""
+"""Drills: each makes one kind of fault, while executions run, and says how often."""
 
 from __future__ import annotations
 
@@ -57,4 +57,4 @@ def drill(
     return register
 
 
-from . import kills  # noqa: E402, F401 - registers
+from . import clocks, database, disk, kills, races, stops  # noqa: E402, F401 - each registers its own

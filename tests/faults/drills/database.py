@@ -1,0 +1,71 @@
+"""PostgreSQL goes away, comes back, ends sessions, and stays silent."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from unittest import mock
+
+import psycopg
+from django.db import connection
+
+from igon7site.setup.postgres import Server
+from orchestration.runner.lanes import IDLE
+from orchestration.store.wakeups import CHANNEL
+from tests.faults import workflows
+from tests.faults.crew import Trial
+
+from . import drill
+
+
+@drill("PostgreSQL stopped fast, and started again", times=20, short=2, needs=("postgres",))
+def postgres_fast(trial: Trial) -> None:
+    _stop_and_start(trial, "fast")
+
+
+@drill("PostgreSQL stopped immediate (a crash), and started again", times=20, short=2, needs=("postgres",))
+def postgres_immediate(trial: Trial) -> None:
+    _stop_and_start(trial, "immediate")
+
+
+def _stop_and_start(trial: Trial, mode: str) -> None:
+    server = _server(trial)
+    with trial.fault():
+        server.stop(mode)
+        time.sleep(trial.chance.uniform(0, 2))  # the outage
+        server.start()
+        connection.close()
+
+
+@drill("pg_terminate_backend of sessions at random", times=40, short=6, needs=("postgres",))
+def postgres_terminate(trial: Trial) -> None:
+    with trial.fault(), psycopg.connect(_server(trial).url, autocommit=True) as admin:
+        found = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'igon7'").fetchall()
+        for (pid,) in trial.chance.sample(found, min(len(found), trial.chance.randint(1, 4))):
+            admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+@drill("every NOTIFY lost", times=5, short=1, fed=False, needs=("postgres",))
+def lost_notify(trial: Trial) -> None:
+    trial.await_idle()
+    trial.crew.dismiss(trial.crew.cluster)
+    trial.crew.start(**{workflows.MUTE: "1"})
+    heard = psycopg.connect(_server(trial).url, autocommit=True)
+    with (
+        contextlib.closing(heard),
+        mock.patch("orchestration.store.start.wake"),
+        mock.patch("orchestration.store.acts.wake"),
+    ):
+        heard.execute(f"LISTEN {CHANNEL}")
+        # The idle look that finds the work is all that is left.
+        with trial.fault(within=IDLE + 2.0):
+            for workflow in workflows.LOAD:
+                trial.begin(workflow)
+        trial.await_idle()
+        notices = list(heard.notifies(timeout=0))
+        trial.check(not notices, f"{len(notices)} notifications were sent after all")
+
+
+def _server(trial: Trial) -> Server:
+    assert trial.crew.server is not None
+    return trial.crew.server
