@@ -33,7 +33,7 @@ class Igon7:
     # --- workers ---
 
     def begin(self) -> None:
-        command = [sys.executable, "manage.py", "worker", "--workers=2"]
+        command = [sys.executable, "manage.py", "worker", "--workers=2", "--grace=5s"]
         with self.log.open("ab") as log:
             self._cluster = start(command, None, cwd=ROOT, stdout=log, stderr=log)
         deadline = time.monotonic() + READY_WITHIN

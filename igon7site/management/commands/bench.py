@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Any
 
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is running and what is on disk goes, too
         bench = Bench(_options(options), settings.VAR / "bench", self._say)
         try:
             judged = bench.run()
