@@ -68,7 +68,7 @@ def claim_within(
         WHERE id IN (SELECT id FROM chosen) AND status = 'ready'
         RETURNING id, execution_id, node, "index", for_node, attempt, fence, losses, ready_at,
             (SELECT version_id FROM orchestration_execution e WHERE e.id = execution_id), {clock.sql(connection)},
-            priority, available_at
+            priority, available_at, {sql.idle_limit(connection)}
     """
     worker = sql.key(connection, claimer.worker)
     rows = execute(connection, text, [*params, limit, worker, claimer.pid, lost_too])

@@ -211,8 +211,8 @@ def lock(
     )
     condition, param = sql.one_of(connection, "e.id", [sql.key(connection, id) for id in ids], "uuid")
     text = (
-        f"SELECT {columns} FROM orchestration_execution e WHERE {condition} ORDER BY e.id"
-        f" {sql.for_update(connection, skip=skip)}"
+        f"SELECT {columns}, {sql.idle_limit(connection)} FROM orchestration_execution e WHERE {condition}"
+        f" ORDER BY e.id {sql.for_update(connection, skip=skip)}"
     )
     found = [_locked(row, graph_of) for row in execute(connection, text, [param])]
     return {item.id: item for item in found}

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 Statement = tuple[str, list[Any]]
@@ -66,6 +67,19 @@ def for_update(connection: BaseDatabaseWrapper, *, skip: bool = False, of: str =
     if not is_postgres(connection):
         return ""
     return "FOR UPDATE" + (f" OF {of}" if of else "") + (" SKIP LOCKED" if skip else "")
+
+
+def idle_limit(connection: BaseDatabaseWrapper) -> str:
+    """Return a column that lets the server end this transaction once it has been idle for half a lease.
+
+    Else the locks of a process that is stopped, or whose machine is gone, would hold up everybody who needs them until
+    TCP finds out, which takes hours.
+    """
+    if not is_postgres(connection):
+        return "NULL"
+    limit = max(100, int(settings.IGON7_LEASE_SECONDS * 500))
+    # A query of its own inside the statement: it runs once, however many rows there are.
+    return f"(SELECT set_config('idle_in_transaction_session_timeout', '{limit}', true))"
 
 
 def json_text(connection: BaseDatabaseWrapper, column: str) -> str:

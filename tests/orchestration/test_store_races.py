@@ -8,14 +8,16 @@ from functools import partial
 from unittest import mock
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
+from django.test import override_settings
 
 from orchestration import models
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.states import Outcome
 from orchestration.store import acts, sql, versions
 from orchestration.store import settle as settle_module
-from orchestration.store.claim import claim
+from orchestration.store.claim import claim, claim_within
+from orchestration.store.locked import lock
 from orchestration.store.settle import settle
 from orchestration.store.start import start
 from tests.factories import make_workflow
@@ -142,6 +144,37 @@ def test_two_people_who_retry_at_once_reopen_it_once():
         assert models.Execution.objects.get(pk=id).generation == 2
         run_to_end()
         check_log(id)
+
+
+HELD = {
+    "settle": lambda id: lock(connection, [id], versions.graph_of),
+    "claim": lambda id: claim_within(connection, seat(), 1),
+}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("hold", HELD.values(), ids=HELD)
+@override_settings(IGON7_LEASE_SECONDS=0.6)
+def test_what_stops_in_a_transaction_holds_its_locks_for_half_a_lease_at_most(hold):
+    """A stopped process, or a machine that is gone, would else hold up all who need them, the sweep among them."""
+    id = begin({"a": []})
+    inside, over = threading.Event(), threading.Event()
+
+    def stopped():
+        with transaction.atomic():
+            hold(id)
+            inside.set()
+            over.wait(5)
+
+    def other():
+        inside.wait(5)
+        acts.cancel(id, ABOUT)
+        over.set()
+
+    broken, done_by_other = together(stopped, other)
+    assert isinstance(broken, DatabaseError), "it was waited for"
+    assert done_by_other is None
+    assert status(id) == "cancelled"
 
 
 def test_a_lost_connection_leaves_nothing_half_made():
