@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from igon7site.setup.processes import kill_group, start
 
+from . import proc
 from .databases import Databases
 from .plan import ABSURD, DBOS, IGON7, SQLITE
 
@@ -80,7 +82,7 @@ class Contestant:
         except subprocess.TimeoutExpired:
             raise RunFailed(f"{self.name} gave no figures within {deadline:g} s") from None
         finally:
-            kill_group(child)
+            _end(child)
         if child.returncode:
             raise RunFailed(f"{self.name} failed:\n{err.decode(errors='replace').strip()[-2000:]}")
         return out.decode()
@@ -99,3 +101,12 @@ class Contestant:
             "IGON7_WORKFLOWS": "benchmarks.workflows",
             **self.environment,
         }
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill a driver that is still there, with its workers: asked to stop, they would wait for the database."""
+    if child.poll() is None:
+        for pid in proc.tree(child.pid)[1:]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    kill_group(child)
