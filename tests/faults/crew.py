@@ -48,11 +48,16 @@ def steadfast(ask: Callable[[], T], within: float = 60.0) -> T:
         time.sleep(0.1)
 
 
-def is_dead(pid: int) -> bool:
+def state_of(pid: int) -> str:
+    """Return the kernel's letter for what the process does (T: stopped), X when it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return True
+        return "X"
+
+
+def is_dead(pid: int) -> bool:
+    return state_of(pid) in "ZX"
 
 
 class Crew:
@@ -73,7 +78,12 @@ class Crew:
 
     def start(self, **environment: str) -> Cluster:
         """Start one more cluster and return once it is ready."""
-        about = {"IGON7_WORKFLOWS": workflows.__name__, workflows.TRAPS: str(self.traps), **environment}
+        about = {
+            "IGON7_WORKFLOWS": workflows.__name__,
+            workflows.TRAPS: str(self.traps),
+            "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # async bodies look into the database where they begin
+            **environment,
+        }
         made = Cluster(self.folder, WORKERS, **about)
         self.clusters.append(made)
         if environment:
@@ -243,6 +253,8 @@ class Trial:
         if sign == signal.SIGKILL:
             wait_until(lambda: is_dead(entry.pid), what="it is dead")
             self.victims += [entry] if entry.execution else []
+        else:
+            wait_until(lambda: state_of(entry.pid) == "T", what="it is stopped")
         return entry
 
     def kill(self, pid: int) -> None:

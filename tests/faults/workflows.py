@@ -12,6 +12,8 @@ import functools
 import multiprocessing
 import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,7 +48,8 @@ def spring(moment: str, claim: Any = None) -> None:
         trap.unlink()  # one of those that are here at the same time succeeds
         about = (str(claim.execution_id), claim.key.node, claim.attempt) if claim else ("", "", 0)
         ledger.write(f"trap {moment}", *about)
-        os.kill(os.getpid(), sign)
+        # To this thread: sent to the process, another might take it, and this one go on for a moment.
+        signal.pthread_kill(threading.get_ident(), sign)
 
 
 def _arrange() -> None:
@@ -66,6 +69,7 @@ def _arrange() -> None:
         return value
 
     bodies.run_sync, bodies.run_async = run_sync_between, run_async_between  # type: ignore[assignment]
+    settle._load = _then(settle._load, "locked")
     settle._claim_along = _then(settle._claim_along, "uncommitted")
     lanes.settle = _then(lanes.settle, "committed")  # type: ignore[attr-defined]
 
@@ -123,21 +127,14 @@ def looks(body: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _look_apart(ctx: Any) -> dict[str, Any]:
-    try:
-        return look(ctx)
-    finally:
-        connection.close()
-
-
 @looks
 def step(ctx: Any, seen: dict[str, Any]) -> str:
     return str(ctx.node_id)
 
 
 async def step_async(ctx: Any) -> str:
-    """Do as `step`, on the event loop."""
-    ledger.note(ctx, "start", **await asyncio.to_thread(_look_apart, ctx))
+    """Do as `step`, on the event loop (which the look holds up: it must be what the body does first)."""
+    ledger.note(ctx, "start", **look(ctx))
     try:
         await asyncio.sleep(ctx.params.get("pause", 0))
         spring("during", ctx._held.claim)

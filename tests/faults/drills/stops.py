@@ -28,12 +28,31 @@ def stop_after_body(trial: Trial) -> None:
     _sleep_through(trial, "after")
 
 
+@drill(
+    "SIGSTOP in the transaction of a settle, its locks held, past the lease, then SIGCONT",
+    times=10,
+    short=1,
+    needs=("postgres",),
+)
+def stop_in_settle(trial: Trial) -> None:
+    """On SQLite, where there is one lock, a writer that sleeps stops everybody until it wakes."""
+    with trial.fault():
+        asleep = trial.spring("locked", signal.SIGSTOP)
+        trial.stopped.add(asleep.pid)
+    waking = time.monotonic() + LEASE + 2.0
+    try:
+        wait_until(lambda: time.monotonic() > waking)
+    finally:
+        trial.stopped.remove(asleep.pid)
+        os.kill(asleep.pid, signal.SIGCONT)
+
+
 def _sleep_through(trial: Trial, moment: str) -> None:
     before = trial.crew.cluster.log
     # Who can run again is judged from the stop on: the one that sleeps must not be waited for.
     with trial.fault():
         asleep = _stop(trial, moment)
-    trial.stopped.add(asleep.pid)
+        trial.stopped.add(asleep.pid)
     try:
         wait_until(
             lambda: _taken_over(trial, asleep), LEASE + 4.0, lambda: explain(uuid.UUID(asleep.execution))
