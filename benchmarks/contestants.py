@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from igon7site.setup.postgres import find_binaries
 from igon7site.setup.processes import kill_group, start
 
 from . import proc
@@ -40,7 +41,6 @@ class Contestant:
     databases: Databases
     folder: Path
     python: str = sys.executable
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def _template(self) -> str:
@@ -90,8 +90,10 @@ class Contestant:
     def _surroundings(self, url: str) -> dict[str, str]:
         """Return an environment without this installation's configuration."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("IGON7_")}
+        programs = find_binaries()  # a peer's own tools ask for psql
         return {
             **kept,
+            "PATH": os.pathsep.join([os.environ.get("PATH", os.defpath), str(programs or "")]),
             "DATABASE_URL": url,
             "REDIS_URL": "",
             "IGON7_VAR": str(self.folder),
@@ -99,7 +101,6 @@ class Contestant:
             "IGON7_NO_VENV": "1",
             "IGON7_DEMO": "0",
             "IGON7_WORKFLOWS": "benchmarks.workflows",
-            **self.environment,
         }
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import nullcontext
 
 import pytest
 from django.core.management import CommandError, call_command
 
+from benchmarks.bench import Bench
 from benchmarks.plan import ABSURD, CONTESTANTS, IGON7, SCENARIOS, SQLITE, TARGETS, Target
 from benchmarks.report import COMMIT, Run, as_json, hop_by_commit, number, spreads, table, verdicts
 
+SLOW = Target("a hop", "chain", "hop_ms", "≤", 1.0, "ms")
 RATIO = Target("a hop ÷ Absurd's", "chain", "hop_ms", "≤", 0.9, over=ABSURD)
 
 
@@ -93,3 +97,15 @@ def test_every_target_names_what_its_scenario_measures_on_those_contestants():
 def test_what_cannot_be_measured_is_refused_before_anything_starts(options, says):
     with pytest.raises(CommandError, match=says):
         call_command("bench", **options)
+
+
+@pytest.mark.parametrize(("options", "code"), [({}, 1), ({"quick": True}, 0)])
+def test_a_missed_target_fails_a_full_run_and_not_a_quick_one(options, code, monkeypatch, settings, tmp_path):
+    settings.VAR = tmp_path
+    monkeypatch.setattr(Bench, "run", lambda self: verdicts(spreads(runs(IGON7, 3.0)), [SLOW]))
+    said = io.StringIO()
+    with pytest.raises(SystemExit, match=r"^1$") if code else nullcontext():
+        call_command("bench", **options, stdout=said)
+    assert "MISSED" in said.getvalue()
+    (kept,) = (tmp_path / "bench").iterdir()
+    assert json.loads(kept.read_text())["verdicts"][0]["value"] == 3.0

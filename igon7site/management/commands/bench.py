@@ -29,7 +29,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is running and what is on disk goes, too
+        signal.signal(
+            signal.SIGTERM, lambda *_: sys.exit(143)
+        )  # what is running and what is on disk goes, too
         bench = Bench(_options(options), settings.VAR / "bench", self._say)
         try:
             judged = bench.run()
