@@ -101,11 +101,14 @@ class AsyncLane(Lane):
         held.interrupt = lambda: _call(self._event_loop, task.cancel)
 
     async def _run(self, held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: AsyncContext) -> None:
-        held.begun_at = time.monotonic()
-        outcome, value = await bodies.run_async(held, spec, body, ctx)
-        ended = time.monotonic()
-        held.interrupt = None
-        self.conclude(held, spec, ctx, outcome, value, ended)
+        if self.is_stale(held):  # it waited for the event loop through a long stop of this process
+            self.hand_back(held)
+        else:
+            held.begun_at = time.monotonic()
+            outcome, value = await bodies.run_async(held, spec, body, ctx)
+            ended = time.monotonic()
+            held.interrupt = None
+            self.conclude(held, spec, ctx, outcome, value, ended)
         del self.active[held.claim.run_id]
         self.waiter.wake()
 

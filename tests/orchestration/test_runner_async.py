@@ -1,8 +1,17 @@
 """Async bodies: hundreds together on one worker's event loop."""
 
+import asyncio
+import uuid
+from unittest import mock
+
 import pytest
 
 from orchestration import WorkflowBuilder
+from orchestration.engine.states import Outcome
+from orchestration.engine.view import Key
+from orchestration.runner.async_lane import AsyncLane
+from orchestration.runner.seat import Seat
+from orchestration.store.claim import Claim
 from tests import workflows_for_tests as samples
 from tests.cluster import (
     begin,
@@ -23,6 +32,20 @@ def test_a_hundred_bodies_that_sleep_half_a_second_share_one_worker(tmp_path):
         assert len({entry.pid for entry in one.ledger.entries(id)}) == 1
         assert set(one.ledger.runs(id, "end").values()) == {1}
         assert one.stop() < 5.0
+
+
+def test_a_body_whose_lease_ended_while_it_waited_for_the_event_loop_does_not_begin():
+    """As after a long stop of the process: somebody else runs the node, or has ended it."""
+    seat = Seat(uuid.uuid4(), "here", ("default",), lease=3.0)
+    lane = AsyncLane(seat, [], grace=0.0)
+    (held,) = seat.take([Claim(1, uuid.uuid4(), 1, Key("work"), attempt=1, fence=1)], lane.name)
+    held.renewed_at -= 4.0
+    lane.active[1] = None
+    body = mock.AsyncMock()
+    asyncio.run(lane._run(held, samples.async_nap.graph.nodes["work"], body, mock.Mock()))
+    body.assert_not_called()
+    assert [result.outcome for _, result, _ in lane.finished] == [Outcome.RELEASED]
+    assert lane.active == {}
 
 
 def test_an_async_body_that_raises_fails_its_node(crew):
