@@ -32,7 +32,8 @@ from orchestration.store import clock, versions
 from orchestration.store.claim import Claim, claim
 from orchestration.store.leases import Line, begun, report_progress, write_lines
 from orchestration.store.locked import Claimer
-from orchestration.store.settle import Settled, settle_alone
+from orchestration.store.outcomes import Settled
+from orchestration.store.settle import settle_alone
 from orchestration.store.start import Order, start
 
 LEASE = 3600.0

@@ -1,4 +1,8 @@
-"""Executions and what belongs to them. `orchestration.store` is the only writer of these tables."""
+"""Executions and what belongs to them. `orchestration.store` is the only writer of these tables.
+
+Node runs, events and log lines have no foreign key in the database: the store inserts them under the lock of their
+execution, whose row it has read, and PostgreSQL would look for that row again, once for each.
+"""
 
 from __future__ import annotations
 
@@ -117,7 +121,12 @@ class NodeRun(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     execution = models.ForeignKey(
-        Execution, verbose_name=_("execution"), db_index=False, on_delete=models.CASCADE, related_name="nodes"
+        Execution,
+        verbose_name=_("execution"),
+        db_constraint=False,
+        db_index=False,
+        on_delete=models.CASCADE,
+        related_name="nodes",
     )
     generation = models.PositiveIntegerField(_("generation"), default=1)
     node = models.CharField(_("node"), max_length=200)
@@ -207,6 +216,7 @@ class ExecutionEvent(models.Model):
     execution = models.ForeignKey(
         Execution,
         verbose_name=_("execution"),
+        db_constraint=False,
         db_index=False,
         on_delete=models.CASCADE,
         related_name="events",
@@ -238,10 +248,20 @@ class LogLine(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     execution = models.ForeignKey(
-        Execution, verbose_name=_("execution"), db_index=False, on_delete=models.CASCADE, related_name="+"
+        Execution,
+        verbose_name=_("execution"),
+        db_constraint=False,
+        db_index=False,
+        on_delete=models.CASCADE,
+        related_name="+",
     )
     node_run = models.ForeignKey(
-        NodeRun, verbose_name=_("node run"), db_index=False, on_delete=models.CASCADE, related_name="lines"
+        NodeRun,
+        verbose_name=_("node run"),
+        db_constraint=False,
+        db_index=False,
+        on_delete=models.CASCADE,
+        related_name="lines",
     )
     fence = models.PositiveBigIntegerField(_("fence"))
     number = models.PositiveIntegerField(_("number"))

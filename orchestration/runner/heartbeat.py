@@ -15,7 +15,8 @@ from orchestration.engine.decide import Result
 from orchestration.engine.errors import NodeTimeout
 from orchestration.engine.states import Outcome
 from orchestration.store import leases
-from orchestration.store.settle import Settled, settle_alone
+from orchestration.store.outcomes import Settled
+from orchestration.store.settle import settle_alone
 
 from . import bodies
 from .seat import Held, Seat

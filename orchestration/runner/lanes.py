@@ -19,7 +19,8 @@ from orchestration.engine.states import Outcome
 from orchestration.registry import body_of
 from orchestration.store.claim import Claim, claim, next_due
 from orchestration.store.locked import Claimer
-from orchestration.store.settle import Report, Settled, settle, settle_waves
+from orchestration.store.outcomes import Settled
+from orchestration.store.settle import Report, settle, settle_waves
 from orchestration.store.versions import graph_of
 
 from . import bodies
@@ -178,7 +179,7 @@ class Lane:
         outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]
         # Under load a seat is only ever empty here, between two batches: a row once lost gets its turn now.
         empties = len(self.seat.held()) == len(batch)
-        report = settle(outcomes, self.claimer, take=take, keep_child=keep and take > 0, lost_too=empties)
+        report = settle(outcomes, self.claimer, take=take, keep=keep and take > 0, lost_too=empties)
         if take > len(report.claimed):
             self._fed_at = now
         left = {outcome.claim.run_id for outcome in report.left}

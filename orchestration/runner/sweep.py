@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from orchestration.engine.errors import UnknownTask
 from orchestration.registry import body_of
 from orchestration.store import acts, leases
-from orchestration.store.settle import Settled, settle, settle_waves
+from orchestration.store.outcomes import Settled
+from orchestration.store.settle import settle, settle_waves
 from orchestration.store.versions import graph_of
 
 

@@ -17,7 +17,8 @@ from orchestration.engine.view import Command, Key
 
 from . import sql
 from .locked import Locked, load_rows, lock
-from .settle import close, settle_waves
+from .outcomes import close
+from .settle import settle_waves
 from .versions import graph_of
 from .wakeups import wake
 from .write import write

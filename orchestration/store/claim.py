@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine.decide import ALONE_AFTER
-from orchestration.engine.view import Key
+from orchestration.engine.states import NodeStatus
+from orchestration.engine.view import Key, Row
 
 from . import clock, sql
-from .locked import Claimer, read_uuid
-from .sql import execute
+from .locked import Claimer, Locked, Times, execution_columns, read_execution, read_uuid
+from .sql import Rows, Statement, execute
+from .versions import graph_of
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A node run that is ours until the lease ends; `fence` proves it at the settle."""
+    """A node run that is ours until the lease ends; `fence` proves it at the settle.
+
+    `known` is its execution as it was at the claim, which a settle may go by while the log has not grown since.
+    """
 
     run_id: int
     execution_id: uuid.UUID
@@ -30,6 +35,7 @@ class Claim:
     fence: int
     losses: int = 0
     queued: float | None = None  # ms from ready to claimed
+    known: Locked | None = field(default=None, compare=False, repr=False)
 
 
 def claim(
@@ -37,16 +43,20 @@ def claim(
 ) -> list[Claim]:
     """Claim up to `limit` rows in a transaction of their own."""
     connection = connections[using]
-    if not sql.is_postgres(connection) and not anything_due(claimer, using=using):
-        return []  # else every idle look would take SQLite's one write lock
-    with transaction.atomic(using=using, savepoint=False):
-        return claim_within(connection, claimer, limit, lost_too=lost_too)
+    if not sql.is_postgres(connection):
+        if not anything_due(claimer, using=using):
+            return []  # else every idle look would take SQLite's one write lock
+        with transaction.atomic(using=using, savepoint=False):
+            rows = execute(connection, *claim_statement(connection, claimer, limit, lost_too=lost_too))
+    else:
+        rows = execute(connection, *claim_statement(connection, claimer, limit, lost_too=lost_too))
+    return read_claims(rows)
 
 
-def claim_within(
+def claim_statement(
     connection: BaseDatabaseWrapper, claimer: Claimer, limit: int, *, lost_too: bool = True
-) -> list[Claim]:
-    """Claim up to `limit` rows in the open transaction, as its last act: it waits for nobody's lock.
+) -> Statement:
+    """Return what claims up to `limit` rows; it waits for nobody's lock.
 
     A row that was lost again and again is claimed alone (or not at all, without `lost_too`), so that a body that
     kills its process takes nobody along.
@@ -61,19 +71,72 @@ def claim_within(
             SELECT id, row_number() OVER w AS place, max(losses) OVER w AS worst FROM candidate
             WINDOW w AS (ORDER BY priority, available_at, id)
         ), chosen AS (SELECT id FROM ranked WHERE worst < {ALONE_AFTER} OR place = 1)
-        UPDATE orchestration_noderun SET status = 'running', worker = %s, pid = %s,
-            fence = fence + 1, attempt = attempt + 1, started_at = NULL, progress = NULL,
+        UPDATE {_TABLE} SET status = 'running', worker = %s, pid = %s,
+            fence = {_TABLE}.fence + 1, attempt = {_TABLE}.attempt + 1, started_at = NULL, progress = NULL,
             alone = ((SELECT count(*) FROM chosen) = 1 AND %s),
             lease_until = {clock.sql(connection, claimer.lease)}
-        WHERE id IN (SELECT id FROM chosen) AND status = 'ready'
-        RETURNING id, execution_id, node, "index", for_node, attempt, fence, losses, ready_at,
-            (SELECT version_id FROM orchestration_execution e WHERE e.id = execution_id), {clock.sql(connection)},
-            priority, available_at, {sql.idle_limit(connection)}
+        {_JOINED if sql.is_postgres(connection) else _ALONE}
+        RETURNING {", ".join(f'{_TABLE}."{name}"' for name in _RETURNED)}, {clock.sql(connection)},
+            {execution_columns(connection) if sql.is_postgres(connection) else _VERSION}
     """
     worker = sql.key(connection, claimer.worker)
-    rows = execute(connection, text, [*params, limit, worker, claimer.pid, lost_too])
-    # RETURNING has no order of its own: begin with the most urgent.
-    return [_claim(row) for row in sorted(rows, key=lambda row: (row[11], row[12], row[0]))]
+    return text, [*params, limit, worker, claimer.pid, lost_too]
+
+
+_TABLE = "orchestration_noderun"  # SQLite's RETURNING does not know an alias
+_RETURNED = (
+    *(
+        "execution_id",
+        "id",
+        "node",
+        "index",
+        "for_node",
+        "attempt",
+        "fence",
+        "losses",
+        "priority",
+        "available_at",
+    ),
+    *("ready_at", "alone", "ok", "failed", "skipped"),
+)
+_ALONE = f"WHERE {_TABLE}.id IN (SELECT id FROM chosen) AND {_TABLE}.status = 'ready'"
+_JOINED = f"FROM orchestration_execution e {_ALONE} AND e.id = {_TABLE}.execution_id"
+# SQLite's RETURNING sees the updated table alone. It has no use for the execution: its settles always take the lock.
+_VERSION = "NULL, (SELECT e.version_id FROM orchestration_execution e WHERE e.id = execution_id)"
+_EXECUTION = len(_RETURNED) + 1  # where the execution's columns begin; its version is the second of them
+
+
+def read_claims(rows: Rows) -> list[Claim]:
+    """Return the claims that the statement made, the most urgent first; those of one execution know the same one."""
+    known: dict[uuid.UUID, Locked] = {}
+    # RETURNING has no order of its own.
+    ordered = sorted(rows, key=lambda row: (row[8], row[9], row[1]))
+    return [_claim(row, known) for row in ordered]
+
+
+def _claim(row: Sequence[Any], known: dict[uuid.UUID, Locked]) -> Claim:
+    id, key = read_uuid(row[0]), Key(row[2], row[3], row[4])
+    item, ready_at = known.get(id), clock.read(row[10]) if row[10] is not None else None
+    if item is None and row[_EXECUTION] is not None:
+        item = known[id] = read_execution(row[_EXECUTION:], graph_of)
+    if item is not None:
+        ok, failed, skipped = row[12:15]
+        item.view.rows[key] = Row(
+            key, NodeStatus.RUNNING, attempt=row[5], losses=row[7], ok=ok, failed=failed, skipped=skipped
+        )
+        item.times[key] = Times(row[1], fence=row[6], ready_at=ready_at, alone=bool(row[11]))
+    queued = (clock.read(row[15]) - ready_at).total_seconds() * 1000 if ready_at is not None else None
+    return Claim(
+        run_id=row[1],
+        execution_id=id,
+        version_id=row[_EXECUTION + 1],
+        key=key,
+        attempt=row[5],
+        fence=row[6],
+        losses=row[7],
+        queued=round(queued, 1) if queued is not None else None,
+        known=item,
+    )
 
 
 def _claimable(connection: BaseDatabaseWrapper, claimer: Claimer) -> tuple[str, list[Any]]:
@@ -82,20 +145,6 @@ def _claimable(connection: BaseDatabaseWrapper, claimer: Claimer) -> tuple[str, 
         return f"{due} AND queue = %s", [claimer.lane, claimer.queues[0]]
     condition, param = sql.one_of(connection, "queue", claimer.queues, "text")
     return f"{due} AND {condition}", [claimer.lane, param]
-
-
-def _claim(row: Sequence[Any]) -> Claim:
-    queued = (clock.read(row[10]) - clock.read(row[8])).total_seconds() * 1000 if row[8] is not None else None
-    return Claim(
-        run_id=row[0],
-        execution_id=read_uuid(row[1]),
-        version_id=row[9],
-        key=Key(row[2], row[3], row[4]),
-        attempt=row[5],
-        fence=row[6],
-        losses=row[7],
-        queued=round(queued, 1) if queued is not None else None,
-    )
 
 
 def anything_due(claimer: Claimer, *, using: str = DEFAULT_DB_ALIAS) -> bool:

@@ -23,7 +23,7 @@ from orchestration.engine.view import Emit, Key, Start
 from . import clock, sql
 from .claim import Claim
 from .locked import load_rows, lock, read_uuid
-from .settle import Settled
+from .outcomes import Settled
 from .sql import execute
 from .versions import graph_of
 from .write import write
@@ -65,7 +65,7 @@ def look(claims: Sequence[Claim], using: str = DEFAULT_DB_ALIAS) -> dict[int, st
 
 
 def _held(claims: Sequence[Claim]) -> str:
-    return sql.records({"id": claim.run_id, "fence": claim.fence} for claim in claims)
+    return sql.records(_HELD, ({"id": claim.run_id, "fence": claim.fence} for claim in claims))
 
 
 def begun(claim: Claim, ago: float, worker: str, using: str = DEFAULT_DB_ALIAS) -> bool:
@@ -117,7 +117,7 @@ def write_lines(claim: Claim, lines: Sequence[Line], using: str = DEFAULT_DB_ALI
         " WHERE n.id = %s AND n.fence = %s ORDER BY r.number ON CONFLICT DO NOTHING"
     )
     # A line's text is the author's; NUL is the one character PostgreSQL's text cannot hold.
-    data = sql.records(rows).replace("\\u0000", "\\ufffd")
+    data = sql.records(_LINE, rows).replace("\\u0000", "\\ufffd")
     execute(connection, text, [claim.fence, claim.attempt, data, claim.run_id, claim.fence])
 
 

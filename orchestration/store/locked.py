@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,9 @@ from orchestration.engine.states import ExecutionStatus, NodeStatus
 from orchestration.engine.view import Command, Emit, Key, Release, Requeue, Row, Start, Supersede, View, apply
 
 from . import clock, sql
-from .sql import execute
+from .sql import Rows, Statement, execute
+
+GraphOf = Callable[[int], Graph]
 
 
 @dataclass(slots=True)
@@ -32,6 +35,15 @@ class Claimer:
     queues: tuple[str, ...]
     lane: str
     lease: float
+    shared: dict[uuid.UUID, float] = field(
+        default_factory=dict
+    )  # executions that others settle too, until when
+
+    def is_shared(self, id: uuid.UUID, now: float) -> bool:
+        """Say whether somebody else was seen to settle the execution a moment ago."""
+        if len(self.shared) > 1000:
+            self.shared = {id: until for id, until in self.shared.items() if until > now}
+        return self.shared.get(id, 0.0) > now
 
 
 @dataclass(slots=True)
@@ -70,6 +82,28 @@ class Locked:
     ready: list[Key] = field(default_factory=list)  # rows released or requeued here
     output: str | None = None
     cause: dict[str, Any] | None = None
+    read_at: float = field(
+        default_factory=time.monotonic
+    )  # when `now` was so, on this process's monotonic clock
+    spent: bool = False  # decided on, and not written (yet)
+
+    def catch_up(self) -> None:
+        """Move `now` on by the time that has passed here since it was read."""
+        passed = time.monotonic() - self.read_at
+        self.now += dt.timedelta(seconds=passed)
+        self.read_at += passed
+
+    def forget(self) -> None:
+        """Forget what has been written, so that this can be decided on again."""
+        self.events, self.superseded, self.ready, self.touched = [], [], [], set()
+        self.output, self.cause = None, None
+        # What runs is a claim in hand, what is pending changes with a line in the log only; ready rows anybody may claim.
+        kept = {NodeStatus.RUNNING, NodeStatus.PENDING}
+        self.view.rows = {key: row for key, row in self.view.rows.items() if row.status in kept}
+        self.times = {key: times for key, times in self.times.items() if key in self.view.rows}
+        for times in self.times.values():
+            times.claimed = False
+        self.spent = False
 
     def run(self, commands: Iterable[Command], at: dt.datetime | None = None) -> None:
         """Apply the commands in order and note what has to be written."""
@@ -139,18 +173,31 @@ def row_columns(connection: BaseDatabaseWrapper) -> str:
     return ", ".join([*columns, sql.json_text(connection, "n.result"), sql.json_text(connection, "n.error")])
 
 
+def rows_statement(
+    connection: BaseDatabaseWrapper, where: str, params: list[Any], *, keep: bool = True
+) -> Statement:
+    """Return what reads the present node runs that meet the condition (on n); with `keep`, nobody may claim them."""
+    locking = sql.for_update(connection, of="n") if keep else ""
+    text = (
+        f"SELECT {row_columns(connection)} FROM orchestration_noderun n"
+        f" WHERE NOT n.superseded AND ({where}) ORDER BY n.id {locking}"
+    )
+    return text, params
+
+
+def read_rows(items: dict[uuid.UUID, Locked], rows: Rows) -> None:
+    """Put what `rows_statement` found into its executions' views."""
+    for found in rows:
+        item = items.get(_uuid(found[1]))
+        if item is not None:
+            read_row(item, found)
+
+
 def load_rows(
     connection: BaseDatabaseWrapper, items: dict[uuid.UUID, Locked], where: str, params: list[Any]
 ) -> None:
     """Read the present node runs that meet the condition (on n) into their executions' views."""
-    text = (
-        f"SELECT {row_columns(connection)} FROM orchestration_noderun n"
-        f" WHERE NOT n.superseded AND ({where}) ORDER BY n.id {sql.for_update(connection, of='n')}"
-    )
-    for found in execute(connection, text, params):
-        item = items.get(_uuid(found[1]))
-        if item is not None:
-            read_row(item, found)
+    read_rows(items, execute(connection, *rows_statement(connection, where, params)))
 
 
 def read_row(item: Locked, found: Sequence[Any]) -> None:
@@ -197,28 +244,45 @@ _EXECUTION_COLUMNS = (
 )
 
 
-def lock(
-    connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID], graph_of: Any, *, skip: bool = False
-) -> dict[uuid.UUID, Locked]:
-    """Lock the executions' rows in key order; with `skip`, those that somebody else holds are left out.
-
-    A transaction waits for at most one lock, and only while it holds none: wait for one id, skip for more.
-    """
-    columns = _EXECUTION_COLUMNS.format(
+def execution_columns(connection: BaseDatabaseWrapper) -> str:
+    """Return the columns (of e) that `read_locked` reads."""
+    return _EXECUTION_COLUMNS.format(
         error=sql.json_text(connection, "e.error"),
         cause=sql.json_text(connection, "e.cause"),
         now=clock.sql(connection),
     )
+
+
+def lock_statement(
+    connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID], *, skip: bool = False
+) -> Statement:
+    """Return what locks the executions' rows in key order; with `skip`, those that somebody else holds are left out.
+
+    A transaction waits for at most one lock, and only while it holds none: wait for one id, skip for more.
+    """
     condition, param = sql.one_of(connection, "e.id", [sql.key(connection, id) for id in ids], "uuid")
     text = (
-        f"SELECT {columns}, {sql.idle_limit(connection)} FROM orchestration_execution e WHERE {condition}"
-        f" ORDER BY e.id {sql.for_update(connection, skip=skip)}"
+        f"SELECT {execution_columns(connection)}, {sql.idle_limit(connection)} FROM orchestration_execution e"
+        f" WHERE {condition} ORDER BY e.id {sql.for_update(connection, skip=skip)}"
     )
-    found = [_locked(row, graph_of) for row in execute(connection, text, [param])]
+    return text, [param]
+
+
+def lock(
+    connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID], graph_of: GraphOf, *, skip: bool = False
+) -> dict[uuid.UUID, Locked]:
+    """Lock the executions' rows (see `lock_statement`) and return them."""
+    return read_locked(execute(connection, *lock_statement(connection, ids, skip=skip)), graph_of)
+
+
+def read_locked(rows: Rows, graph_of: GraphOf) -> dict[uuid.UUID, Locked]:
+    """Return the executions of rows of `execution_columns`."""
+    found = [read_execution(row, graph_of) for row in rows]
     return {item.id: item for item in found}
 
 
-def _locked(row: Sequence[Any], graph_of: Any) -> Locked:
+def read_execution(row: Sequence[Any], graph_of: GraphOf) -> Locked:
+    """Return the execution of one row of `execution_columns`."""
     at = lambda value: clock.read(value) if value is not None else None  # noqa: E731
     view = View(
         ExecutionStatus(row[2]),

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-import random
+import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import transaction as django_transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from orchestration.engine.decide import ALONE_AFTER, Result, decide, dependents_with_rows, finish, wave
-from orchestration.engine.states import NodeStatus, Outcome
 from orchestration.engine.view import Key
 
 from . import sql
-from .claim import Claim, claim_within
-from .locked import Claimer, Locked, elapsed, load_rows, lock
-from .sql import execute
+from .along import Along
+from .claim import Claim
+from .locked import Claimer, Locked, load_rows, lock, lock_statement, read_locked, read_rows, rows_statement
+from .outcomes import Settled, as_pairs, close, dependents, in_pairs, settle_one
+from .sql import Statement
+from .transaction import Transaction, transaction
 from .versions import graph_of
 from .wakeups import wake
-from .write import write
+from .write import guarded, note_ids, statements, write
 
-WAVE = 500  # rows without a body that one transaction settles
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The outcome of a claim; `ago` is the seconds since the body ended."""
-
-    claim: Claim
-    result: Result
-    ago: float = 0.0
+SHARED = 1.0  # seconds for which an execution that others settle too is locked before it is read
 
 
 @dataclass(slots=True)
@@ -52,31 +42,20 @@ def settle(
     claimer: Claimer | None = None,
     *,
     take: int = 0,
-    keep_child: bool = False,
+    keep: bool = False,
     lost_too: bool = True,
     using: str = DEFAULT_DB_ALIAS,
 ) -> Report:
     """Settle the outcomes; with a claimer, claim up to `take` rows along.
 
-    With `keep_child`, a single child released to this seat's lane and queue is born running to it. Outcomes of
-    executions that somebody else has locked come back in `left`; the first execution is waited for.
+    With `keep`, children released to this seat's lane and queue are born running to it. Outcomes of executions that
+    somebody else has locked come back in `left`; the first execution is waited for.
     """
-    connection = connections[using]
-    report = Report()
-    with transaction.atomic(using=using, savepoint=False):
-        items = _lock_all(connection, [o.claim.execution_id for o in outcomes])
-        mine = [o for o in outcomes if o.claim.execution_id in items]
-        report.left = [o for o in outcomes if o.claim.execution_id not in items]
-        _load(connection, items, mine)
-        for outcome in mine:
-            _settle_one(items[outcome.claim.execution_id], outcome, report)
-        changed = [item for item in items.values() if item.touched or item.events]
-        close(connection, changed)
-        child = _keep_child(changed, claimer) if keep_child and claimer and take else None
-        if changed:
-            write(connection, changed, claimer)
-        report.unfinished = [item.id for item in changed if item.due]
-        report.claimed = _claim_along(connection, changed, claimer, take, child, lost_too)
+    connection, along = connections[using], Along(claimer, take, keep, lost_too)
+    report = Report(along.claimed)
+    rest = _settle_known(connection, outcomes, along)
+    if rest:
+        _settle_locked(connection, rest, along, report)
     return report
 
 
@@ -93,7 +72,7 @@ def settle_waves(execution_id: uuid.UUID, using: str = DEFAULT_DB_ALIAS) -> None
     connection = connections[using]
     more = True
     while more:
-        with transaction.atomic(using=using, savepoint=False):
+        with django_transaction.atomic(using=using, savepoint=False):
             items = lock(connection, [execution_id], graph_of)
             for item in items.values():
                 condition = "n.execution_id = %s AND n.verdict <> ''"
@@ -105,147 +84,116 @@ def settle_waves(execution_id: uuid.UUID, using: str = DEFAULT_DB_ALIAS) -> None
             more = any(item.due for item in items.values())
 
 
-def _lock_all(connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Locked]:
-    """Wait for the first execution's lock; take others only where nobody holds them, so that no ring can form."""
-    first, *rest = dict.fromkeys(ids)
-    items = lock(connection, [first], graph_of)
+# --- under the lock: two round trips ---------------------------------------------------------------
+
+
+def _settle_locked(
+    connection: BaseDatabaseWrapper, outcomes: Sequence[Settled], along: Along, report: Report
+) -> None:
+    with transaction(connection) as turn:
+        items = _lock_and_load(turn, outcomes)
+        report.left += [o for o in outcomes if o.claim.execution_id not in items]
+        mine = [o for o in outcomes if o.claim.execution_id in items]
+        report.refused += [o for o in mine if not settle_one(items[o.claim.execution_id], o)]
+        changed = [item for item in items.values() if item.touched or item.events]
+        close(connection, changed)
+        kept = along.keep_children(changed)
+        writing = statements(connection, changed, along.claimer) if changed else []
+        found = turn.finish([*writing, *along.statements(connection, changed, kept)])
+    if writing:
+        note_ids(changed, found[len(writing) - 1])
+    along.note(kept, found[len(writing) :])
+    report.unfinished += [item.id for item in changed if item.due]
+    for item in changed:
+        item.forget()
+
+
+def _lock_and_load(turn: Transaction, outcomes: Sequence[Settled]) -> dict[uuid.UUID, Locked]:
+    """Wait for the first execution's lock; take others only where nobody holds them, so that no ring can form.
+
+    Then read the settled rows, and those dependents that other predecessors may have made already.
+    """
+    first, *rest = dict.fromkeys(o.claim.execution_id for o in outcomes)
+    locks = [lock_statement(turn.connection, [first])]
     if rest:
-        items |= lock(connection, rest, graph_of, skip=True)
+        locks.append(lock_statement(turn.connection, rest, skip=True))
+    *locked, rows = turn.run([*locks, _reading(turn.connection, outcomes)])
+    items = {id: item for found in locked for id, item in read_locked(found, graph_of).items()}
+    read_rows(items, rows)
     return items
 
 
-def _load(
-    connection: BaseDatabaseWrapper, items: dict[uuid.UUID, Locked], outcomes: Sequence[Settled]
-) -> None:
-    """Read the settled rows, and those dependents that other predecessors may have made already."""
-    if not outcomes:
-        return
+def _reading(connection: BaseDatabaseWrapper, outcomes: Sequence[Settled]) -> Statement:
     condition, ids = sql.one_of(connection, "n.id", [o.claim.run_id for o in outcomes], "bigint")
     params = [ids]
-    pairs = _dependents(items, ((o.claim.execution_id, o.result.key) for o in outcomes))
+    settled = ((graph_of(o.claim.version_id), o.claim.execution_id, o.result.key) for o in outcomes)
+    pairs = dependents(settled)
     if pairs:
-        condition += f" OR {_in_pairs(connection)}"
-        params.append(_pairs(connection, pairs))
-    load_rows(connection, items, condition, params)
+        condition += f" OR {in_pairs(connection)}"
+        params.append(as_pairs(connection, pairs))
+    # These rows are running or pending: nobody else claims them, and all else needs the execution's lock.
+    return rows_statement(connection, condition, params, keep=False)
 
 
-def _dependents(items: dict[uuid.UUID, Locked], keys) -> list[tuple[uuid.UUID, str]]:  # type: ignore[no-untyped-def]
-    pairs = {
-        (id, child): None
-        for id, key in keys
-        for child in dependents_with_rows(items[id].graph, key.node)
-        if Key(child) not in items[id].view.rows
-    }
-    return list(pairs)
+# --- by what is known: one round trip --------------------------------------------------------------
 
 
-def _in_pairs(connection: BaseDatabaseWrapper) -> str:
-    columns = {"execution_id": "uuid", "node": "text"}
-    pairs = sql.recordset(connection.vendor, columns)
-    return f"(n.execution_id, n.node) IN (SELECT r.execution_id, r.node FROM {pairs})"
+def _settle_known(
+    connection: BaseDatabaseWrapper, outcomes: Sequence[Settled], along: Along
+) -> Sequence[Settled]:
+    """Settle by what was known at the claim, in one statement; return the outcomes for which that will not do.
 
-
-def _pairs(connection: BaseDatabaseWrapper, pairs: list[tuple[uuid.UUID, str]]) -> str:
-    return sql.records({"execution_id": sql.key(connection, id), "node": node} for id, node in pairs)
-
-
-def _settle_one(item: Locked, outcome: Settled, report: Report) -> None:
-    row, times = item.view.rows.get(outcome.result.key), item.times.get(outcome.result.key)
-    mine = row is not None and row.status is NodeStatus.RUNNING and times is not None
-    if not mine or times is None or times.fence != outcome.claim.fence or times.id != outcome.claim.run_id:
-        report.refused.append(outcome)
-        return
-    at = item.now - dt.timedelta(seconds=max(0.0, outcome.ago))
-    if (
-        outcome.result.outcome not in (Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED)
-        and times.started_at is None
-    ):
-        began = at - dt.timedelta(milliseconds=outcome.result.duration or 0.0)
-        # Two clocks measure to within a hair; a node never shows as begun before it was released.
-        times.started_at = max(began, times.ready_at) if times.ready_at is not None else began
-    result = replace(outcome.result, jitter=random.random())
-    item.run(decide(item.graph, item.view, result), at)
-
-
-def close(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
-    """Run the waves that the decisions set off, and finish what has nothing open left."""
-    left = WAVE
-    while left and (batch := [(item, key) for item in items for key in item.due][:left]):
-        byid = {item.id: item for item, _ in batch}
-        pairs = _dependents(byid, ((item.id, key) for item, key in batch))
-        if pairs:
-            load_rows(connection, byid, _in_pairs(connection), [_pairs(connection, pairs)])
-        for item, key in batch:
-            item.due.remove(key)
-            item.run(wave(item.graph, item.view, key))
-        left -= len(batch)
-    for item in items:
-        commands = finish(item.view, elapsed(item))
-        if commands:
-            if not item.view.failures:
-                item.output = _output(connection, item)
-            item.run(commands)
-
-
-def _output(connection: BaseDatabaseWrapper, item: Locked) -> str | None:
-    """Return the output as JSON text: the named node's result, or every sink's by name; None past the limit."""
-    nodes = [item.graph.output] if item.graph.output is not None else list(item.graph.sinks)
-    condition, param = sql.one_of(connection, "n.node", nodes, "text")
-    text = (
-        f"SELECT n.node, {sql.json_text(connection, 'n.result')} FROM orchestration_noderun n"
-        f" WHERE n.execution_id = %s AND NOT n.superseded AND {condition}"
+    Whatever `decide` reads changes with a line in the log only. So an execution whose log is as long as it was is as
+    it was, and nothing has to be read again: the statement checks the length as it takes the lock.
+    """
+    items = _known(outcomes, along) if sql.is_postgres(connection) else {}
+    if not items:
+        return outcomes
+    changed = list(items.values())
+    for item in changed:
+        item.catch_up()
+    if not all([settle_one(items[o.claim.execution_id], o) for o in outcomes]) or any(i.due for i in changed):
+        return outcomes  # what they know is spent; the lock will tell
+    close(connection, changed)
+    kept = along.keep_children(changed)
+    found, *more = sql.run(
+        connection,
+        [guarded(connection, changed, along.claimer), *along.statements(connection, changed, kept)],
     )
-    found = dict(execute(connection, text, [sql.key(connection, item.id), param]))
-    found |= {key.node: row.result for key, row in item.view.rows.items() if key in item.touched}
-    if item.graph.output is not None:
-        return found.get(item.graph.output)
-    parts = [
-        f"{json.dumps(node, ensure_ascii=False)}:{found[node]}"
-        for node in nodes
-        if found.get(node) is not None
-    ]
-    output = "{" + ",".join(parts) + "}"
-    return output if len(output.encode()) <= settings.IGON7_PAYLOAD_LIMIT else None
+    won = {row[1] for row in found if row[0] is None}
+    note_ids(changed, found)
+    along.note(kept, more, won)
+    for item in changed:
+        if item.id in won:
+            item.forget()
+        elif along.claimer is not None:
+            along.claimer.shared[item.id] = time.monotonic() + SHARED
+    return [o for o in outcomes if o.claim.execution_id not in won]
 
 
-# --- what runs next --------------------------------------------------------------------------------
+def _known(outcomes: Sequence[Settled], along: Along) -> dict[uuid.UUID, Locked]:
+    """Return the executions as the claims know them, or nothing when one is not known well enough.
+
+    They count as spent until what they decide has been written.
+    """
+    items: dict[uuid.UUID, Locked] = {}
+    now = time.monotonic()
+    for outcome in outcomes:
+        item, id = outcome.claim.known, outcome.claim.execution_id
+        first = items.setdefault(id, item) if item is not None else None
+        if first is None or item is None or along.claimer is None or first.seq != item.seq or item.spent:
+            return {}
+        if along.claimer.is_shared(id, now) or not _knows_dependents(item, outcome.result.key):
+            return {}
+        if first is not item:
+            first.view.rows.update(item.view.rows)
+            first.times.update(item.times)
+    for outcome in outcomes:
+        if outcome.claim.known is not None:
+            outcome.claim.known.spent = True
+    return items
 
 
-def _keep_child(items: Sequence[Locked], claimer: Claimer) -> tuple[Locked, Key] | None:
-    """Let the one child that was released be born running to this seat, where it may run it."""
-    released = [(item, key) for item in items for key in item.ready]
-    if len(released) != 1:
-        return None
-    item, key = released[0]
-    row, times, spec = item.view.rows[key], item.times[key], item.graph.nodes[key.node]
-    fits = spec.lane == claimer.lane and (item.queue or spec.queue) in claimer.queues
-    if not fits or row.held or row.delay or row.losses >= ALONE_AFTER:
-        return None
-    row.status = NodeStatus.RUNNING
-    row.attempt += 1
-    times.fence, times.claimed, times.alone = times.fence + 1, True, False
-    return item, key
-
-
-def _claim_along(
-    connection: BaseDatabaseWrapper,
-    items: Sequence[Locked],
-    claimer: Claimer | None,
-    take: int,
-    child: tuple[Locked, Key] | None,
-    lost_too: bool,
-) -> list[Claim]:
-    claimed = []
-    if child is not None:
-        item, key = child
-        times = item.times[key]
-        assert times.id is not None
-        version = item.version_id
-        claimed.append(
-            Claim(times.id, item.id, version, key, item.view.rows[key].attempt, times.fence, queued=0.0)
-        )
-    if claimer is not None and take > len(claimed):
-        claimed += claim_within(connection, claimer, take - len(claimed), lost_too=lost_too and not claimed)
-    if sum(len(item.ready) for item in items) > len(claimed):
-        wake(connection)
-    return claimed
+def _knows_dependents(item: Locked, key: Key) -> bool:
+    """Say whether each dependent that may have a row is known."""
+    return all(Key(node) in item.view.rows for _, node in dependents([(item.graph, item.id, key)]))

@@ -9,12 +9,17 @@ from __future__ import annotations
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from . import sql
-from .sql import execute
+from .sql import Statement, execute
 
 CHANNEL = "igon7_ready"
 
 
+def statements(connection: BaseDatabaseWrapper) -> list[Statement]:
+    """Return what tells idle workers, at commit, that something may be claimed or is due earlier than they know."""
+    return [(f"SELECT pg_notify('{CHANNEL}', '')", [])] if sql.is_postgres(connection) else []
+
+
 def wake(connection: BaseDatabaseWrapper) -> None:
-    """Tell idle workers, at commit, that something may be claimed or is due earlier than they know."""
-    if sql.is_postgres(connection):
-        execute(connection, f"SELECT pg_notify('{CHANNEL}', '')", [])
+    """Tell idle workers at commit."""
+    for text, params in statements(connection):
+        execute(connection, text, params)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from orchestration.engine.view import Key, Row
 
 from . import clock, sql
 from .locked import Claimer, Locked, Times, read_uuid
-from .sql import Statement, run
+from .sql import Rows, Statement, run
 
 _STATE = {
     "status": "text",
@@ -42,6 +43,7 @@ _STATE = {
     "error": "jsonb",
 }
 _UPDATE = {"id": "id", "superseded": "bool", **_STATE}
+_UPDATE_KNOWN = {**_UPDATE, "execution_id": "uuid"}
 # What a settle says nothing of stays as it is.
 _KEEP = ("available_at", "worker", "pid", "ready_at", "lease_until")
 _INSERT = {
@@ -57,49 +59,87 @@ _INSERT = {
 }
 
 
-def write(connection: BaseDatabaseWrapper, items: Sequence[Locked], claimer: Claimer | None = None) -> None:
-    """Persist everything that changed; rows marked as claimed go to the claimer, running."""
-    old: list[dict[str, Any]] = []
-    new: list[dict[str, Any]] = []
+def write(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
+    """Persist everything that changed."""
+    note_ids(items, run(connection, statements(connection, items))[-1])
+
+
+def statements(
+    connection: BaseDatabaseWrapper, items: Sequence[Locked], claimer: Claimer | None = None
+) -> list[Statement]:
+    """Return what persists everything that changed; rows marked as claimed go to the claimer, running.
+
+    The last one's rows are for `note_ids`.
+    """
+    vendor = connection.vendor
+    changes = _changes(connection, items, claimer)
+    found: list[Statement] = []
+    if changes.old:
+        found.append((_update_text(vendor), [sql.records(_UPDATE, changes.old)]))
+    if changes.events:
+        found.append((_events_text(vendor), [sql.records(_EVENT, changes.events)]))
+    found.append((_executions_text(vendor), [sql.records(_EXECUTION, changes.executions)]))
+    if changes.new:
+        found.append((_births_text(vendor), [sql.records(_INSERT, changes.new)]))
+    return found
+
+
+def guarded(
+    connection: BaseDatabaseWrapper, items: Sequence[Locked], claimer: Claimer | None = None
+) -> Statement:
+    """Return the one statement that persists what changed of each execution whose log is as long as it was known to be.
+
+    Its rows are the ids of the executions that were, and those of the births, for `note_ids`. (PostgreSQL only.)
+    """
+    changes = _changes(connection, items, claimer)
+    text = _guarded_text(len(items) == 1)
+    executions = sql.records(_EXECUTION_KNOWN, changes.executions)
+    params = [] if len(items) == 1 else [[item.id for item in items]]
+    old, new = sql.records(_UPDATE_KNOWN, changes.old), sql.records(_INSERT, changes.new)
+    return text, [*params, executions, old, new, sql.records(_EVENT, changes.events)]
+
+
+@dataclass(slots=True)
+class _Changes:
+    executions: list[dict[str, Any]]
+    old: list[dict[str, Any]]
+    new: list[dict[str, Any]]
+    events: list[dict[str, Any]]
+
+
+def _changes(connection: BaseDatabaseWrapper, items: Sequence[Locked], claimer: Claimer | None) -> _Changes:
+    found = _Changes([_execution(connection, item) for item in items], [], [], _events(connection, items))
     for item in items:
+        # What is read without the lock is trusted as long as the log has not grown: each change must be told there.
+        assert item.events or not item.touched, f"a change of execution {item.id} without an event"
         for key in sorted(item.touched):
-            row, times = item.view.rows[key], item.times[key]
-            data = _state(connection, item, row, times, claimer)
+            times = item.times[key]
+            data = _state(connection, item, item.view.rows[key], times, claimer)
             if times.id is None:
-                spec = item.graph.nodes[key.node]
-                new.append(_birth(connection, item, key, spec) | data)
+                found.new.append(_birth(connection, item, key, item.graph.nodes[key.node]) | data)
             else:
-                old.append({"id": times.id, "superseded": False} | data)
+                found.old.append({"id": times.id, "superseded": False} | data)
         for row, times in item.superseded:
-            data = _state(connection, item, row, times, None)
-            old.append({"id": times.id, "superseded": True} | data)
-    statements = [_events(connection, items), _executions(connection, items)]
-    if old:
-        statements.insert(0, _update(connection, old))
-    if new:
-        statements.append(_births(connection, new))
-    results = run(connection, [statement for statement in statements if statement is not None])
-    if new:
-        _note_ids(items, results[-1])
+            found.old.append(
+                {"id": times.id, "superseded": True} | _state(connection, item, row, times, None)
+            )
+    return found
 
 
-def _note_ids(items: Sequence[Locked], found: Sequence[tuple[Any, ...]]) -> None:
-    ids = {(read_uuid(row[1]), Key(row[2], row[3], row[4])): row[0] for row in found}
-    for item in items:
-        for key, times in item.times.items():
+def note_ids(items: Sequence[Locked], found: Rows) -> None:
+    """Take the ids that births were given out of rows of (id, execution, node, index, for_node)."""
+    ids = {(read_uuid(row[1]), Key(row[2], row[3], row[4])): row[0] for row in found if row[0] is not None}
+    for item in items if ids else ():
+        for key in item.touched:
+            times = item.times[key]
             times.id = times.id or ids.get((item.id, key))
 
 
 def insert(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
     """Insert the node runs and events of executions that are inserted in this transaction themselves."""
-    rows = [
-        _birth(connection, item, key, item.graph.nodes[key.node])
-        | _state(connection, item, item.view.rows[key], item.times[key], None)
-        for item in items
-        for key in sorted(item.touched)
-    ]
-    events = _events(connection, items)
-    run(connection, [_births(connection, rows), *([events] if events else [])])
+    changes = _changes(connection, items, None)
+    births = (_births_text(connection.vendor), [sql.records(_INSERT, changes.new)])
+    run(connection, [births, (_events_text(connection.vendor), [sql.records(_EVENT, changes.events)])])
 
 
 def _state(
@@ -107,6 +147,7 @@ def _state(
 ) -> dict[str, Any]:
     at = lambda moment: clock.write(connection, moment)  # noqa: E731
     data: dict[str, Any] = {
+        "execution_id": sql.key(connection, item.id),
         "status": row.status.value,
         "verdict": row.verdict,
         "held": row.held,
@@ -135,7 +176,6 @@ def _state(
 
 def _birth(connection: BaseDatabaseWrapper, item: Locked, key: Key, spec: NodeSpec) -> dict[str, Any]:
     return {
-        "execution_id": sql.key(connection, item.id),
         "generation": item.view.generation,
         "node": key.node,
         "index": key.index,
@@ -146,12 +186,13 @@ def _birth(connection: BaseDatabaseWrapper, item: Locked, key: Key, spec: NodeSp
     }
 
 
-def _update(connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]) -> Statement:
-    return _update_text(connection.vendor), [sql.records(rows)]
-
-
 @cache
 def _update_text(vendor: str) -> str:
+    source = sql.recordset(vendor, _UPDATE)
+    return f"UPDATE orchestration_noderun AS n SET {_update_sets(vendor)} FROM {source} WHERE n.id = r.id"
+
+
+def _update_sets(vendor: str) -> str:
     sets = []
     for name, kind in _UPDATE.items():
         new = sql.value(vendor, name, kind)
@@ -162,26 +203,45 @@ def _update_text(vendor: str) -> str:
             new = f'COALESCE({new}, n."{name}")'
         if name != "id":
             sets.append(f'"{name}" = {new}')
-    return (
-        f"UPDATE orchestration_noderun AS n SET {', '.join(sets)}"
-        f" FROM {sql.recordset(vendor, _UPDATE)} WHERE n.id = r.id"
-    )
-
-
-def _births(connection: BaseDatabaseWrapper, rows: list[dict[str, Any]]) -> Statement:
-    return _births_text(connection.vendor), [sql.records(rows)]
+    return ", ".join(sets)
 
 
 @cache
-def _births_text(vendor: str) -> str:
+def _births_text(vendor: str, known: str = "") -> str:
     names = ", ".join(f'"{name}"' for name in _INSERT)
     values = ", ".join(sql.value(vendor, name, kind) for name, kind in _INSERT.items())
     false = "false" if vendor == "postgresql" else "0"
     # WHERE true: else SQLite's parser takes what follows the SELECT for a part of its FROM.
     return (
         f"INSERT INTO orchestration_noderun ({names}, superseded, labels)"
-        f" SELECT {values}, {false}, '{{}}' FROM {sql.recordset(vendor, _INSERT)} WHERE true"
+        f" SELECT {values}, {false}, '{{}}' FROM {sql.recordset(vendor, _INSERT)}{known} WHERE true"
         f' RETURNING id, execution_id, node, "index", for_node'
+    )
+
+
+@cache
+def _guarded_text(alone: bool) -> str:
+    """Return the whole of a settle as one statement.
+
+    `won` takes the lock of each execution whose log has not grown. One is waited for; of several, those that somebody
+    else holds are left out, so that no ring of waiting can form.
+    """
+    pg = "postgresql"
+    known = " JOIN won ON won.id = r.execution_id"
+    free = (
+        "free AS MATERIALIZED (SELECT id FROM orchestration_execution WHERE id = ANY(%s::uuid[])"
+        " ORDER BY id FOR UPDATE SKIP LOCKED), "
+    )
+    return (
+        f"WITH {'' if alone else free}"
+        f"won AS (UPDATE orchestration_execution AS e SET {_executions_sets(pg)}"
+        f" FROM {sql.recordset(pg, _EXECUTION_KNOWN)}{'' if alone else ' JOIN free ON free.id = r.id'}"
+        " WHERE e.id = r.id AND e.seq = r.known RETURNING e.id), "
+        f"changed AS (UPDATE orchestration_noderun AS n SET {_update_sets(pg)}"
+        f" FROM {sql.recordset(pg, _UPDATE_KNOWN)}{known} WHERE n.id = r.id), "
+        f"born AS ({_births_text(pg, known)}), "
+        f"logged AS ({_events_text(pg, known)}) "
+        "SELECT NULL::bigint, id, NULL, NULL::integer, NULL FROM won UNION ALL SELECT * FROM born"
     )
 
 
@@ -197,8 +257,8 @@ _EVENT = {
 }
 
 
-def _events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> Statement | None:
-    rows = [
+def _events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> list[dict[str, Any]]:
+    return [
         event
         | {
             "execution_id": sql.key(connection, item.id),
@@ -208,14 +268,14 @@ def _events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> Stateme
         for item in items
         for event in item.events
     ]
-    return (_events_text(connection.vendor), [sql.records(rows)]) if rows else None
 
 
 @cache
-def _events_text(vendor: str) -> str:
+def _events_text(vendor: str, known: str = "") -> str:
     names = ", ".join(f'"{name}"' for name in _EVENT)
     values = ", ".join(sql.value(vendor, name, kind) for name, kind in _EVENT.items())
-    return f"INSERT INTO orchestration_executionevent ({names}) SELECT {values} FROM {sql.recordset(vendor, _EVENT)}"
+    source = sql.recordset(vendor, _EVENT)
+    return f"INSERT INTO orchestration_executionevent ({names}) SELECT {values} FROM {source}{known}"
 
 
 _EXECUTION = {
@@ -232,20 +292,23 @@ _EXECUTION = {
     "finished_at": "time",
     "deadline_at": "time",
 }
-
-
-def _executions(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> Statement:
-    return _executions_text(connection.vendor), [sql.records(_execution(connection, item) for item in items)]
+_EXECUTION_KNOWN = {**_EXECUTION, "known": "int"}
 
 
 @cache
 def _executions_text(vendor: str) -> str:
-    sets = ", ".join(
+    source = sql.recordset(vendor, _EXECUTION)
+    return (
+        f"UPDATE orchestration_execution AS e SET {_executions_sets(vendor)} FROM {source} WHERE e.id = r.id"
+    )
+
+
+def _executions_sets(vendor: str) -> str:
+    return ", ".join(
         f'"{name}" = ' + (f"COALESCE({new}, e.cause)" if name == "cause" else new)
         for name, new in ((name, sql.value(vendor, name, kind)) for name, kind in _EXECUTION.items())
         if name != "id"
     )
-    return f"UPDATE orchestration_execution AS e SET {sets} FROM {sql.recordset(vendor, _EXECUTION)} WHERE e.id = r.id"
 
 
 def _execution(connection: BaseDatabaseWrapper, item: Locked) -> dict[str, Any]:
@@ -255,6 +318,7 @@ def _execution(connection: BaseDatabaseWrapper, item: Locked) -> dict[str, Any]:
         "status": view.status.value,
         "generation": view.generation,
         "seq": item.seq,
+        "known": item.seq - len(item.events),
         "open_nodes": view.open,
         "failures": view.failures,
         "blocked_nodes": view.blocked,

@@ -22,7 +22,8 @@ from orchestration.store import claim as claims
 from orchestration.store import clock
 from orchestration.store.leases import Line, begun, report_progress, write_lines
 from orchestration.store.locked import Claimer
-from orchestration.store.settle import Settled, settle_alone
+from orchestration.store.outcomes import Settled
+from orchestration.store.settle import settle_alone
 from tests import factories
 from tests.factories import Act
 

@@ -18,7 +18,8 @@ from orchestration.queries import events_after
 from orchestration.store import versions
 from orchestration.store.claim import Claim, claim
 from orchestration.store.locked import Claimer
-from orchestration.store.settle import Report, Settled, settle, settle_waves
+from orchestration.store.outcomes import Settled
+from orchestration.store.settle import Report, settle, settle_waves
 from orchestration.store.start import Order, start
 from tests.factories import make_workflow
 
@@ -53,7 +54,7 @@ def run_to_end(claimer: Claimer | None = None, batch: int = 8) -> int:
     while claims := claim(claimer, batch):
         while claims:
             count += len(claims)
-            report = settle(done(claims), claimer, take=batch, keep_child=True)
+            report = settle(done(claims), claimer, take=batch, keep=True)
             assert not report.left
             for id in report.unfinished:
                 settle_waves(id)

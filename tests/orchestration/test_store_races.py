@@ -16,7 +16,7 @@ from orchestration.engine.errors import IllegalMove
 from orchestration.engine.states import Outcome
 from orchestration.store import acts, sql, versions
 from orchestration.store import settle as settle_module
-from orchestration.store.claim import claim, claim_within
+from orchestration.store.claim import claim
 from orchestration.store.locked import lock
 from orchestration.store.settle import settle
 from orchestration.store.start import start
@@ -37,14 +37,15 @@ def _settle_both_at_once(id):
     """Settle the two predecessors of a join in two transactions that have both read before either writes."""
     a, b = claim(seat(), 1), claim(seat(), 1)
     meeting = threading.Barrier(2)
-    load = settle_module._load
+    load = settle_module._lock_and_load
 
     def load_then_meet(*args):
-        load(*args)
+        items = load(*args)
         with contextlib.suppress(threading.BrokenBarrierError):  # the guard keeps the other one out
             meeting.wait(1.0)
+        return items
 
-    with mock.patch.object(settle_module, "_load", load_then_meet):
+    with mock.patch.object(settle_module, "_lock_and_load", load_then_meet):
         return together(lambda: settle(done(a)), lambda: settle(done(b)))
 
 
@@ -146,23 +147,16 @@ def test_two_people_who_retry_at_once_reopen_it_once():
         check_log(id)
 
 
-HELD = {
-    "settle": lambda id: lock(connection, [id], versions.graph_of),
-    "claim": lambda id: claim_within(connection, seat(), 1),
-}
-
-
 @pytest.mark.postgres
-@pytest.mark.parametrize("hold", HELD.values(), ids=HELD)
 @override_settings(IGON7_LEASE_SECONDS=0.6)
-def test_what_stops_in_a_transaction_holds_its_locks_for_half_a_lease_at_most(hold):
+def test_what_stops_in_a_transaction_holds_its_locks_for_half_a_lease_at_most():
     """A stopped process, or a machine that is gone, would else hold up all who need them, the sweep among them."""
     id = begin({"a": []})
     inside, over = threading.Event(), threading.Event()
 
     def stopped():
         with transaction.atomic():
-            hold(id)
+            lock(connection, [id], versions.graph_of)
             inside.set()
             over.wait(5)
 
@@ -181,7 +175,7 @@ def test_a_lost_connection_leaves_nothing_half_made():
     id = begin({"a": [], "b": ["a"]})
     got = claim(seat(), 1)
     with (
-        mock.patch("orchestration.store.settle._claim_along", side_effect=RuntimeError("cut")),
+        mock.patch("orchestration.store.along.wakeups.statements", side_effect=RuntimeError("cut")),
         pytest.raises(RuntimeError),
     ):
         settle(done(got))

@@ -115,7 +115,7 @@ def test_a_hop_of_a_chain_stays_within_its_budget():
     mine = seat()
     first = claim(mine, 1)
     with CaptureQueriesContext(connection) as queries:
-        report = settle(done(first), mine, take=1, keep_child=True)
+        report = settle(done(first), mine, take=1, keep=True)
     assert [one.key.node for one in report.claimed] == ["n1"]
     assert len(queries) <= 8
     # The child was born running: nobody else can claim it, and its fence is the first.

@@ -1,0 +1,126 @@
+"""What outcomes do to executions that are in hand: decide, run the waves that follow, finish what is done."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from orchestration.engine.decide import Result, decide, dependents_with_rows, finish, wave
+from orchestration.engine.graph import Graph
+from orchestration.engine.states import NodeStatus, Outcome
+from orchestration.engine.view import Key
+
+from . import sql
+from .claim import Claim
+from .locked import Locked, elapsed, load_rows
+from .sql import execute
+
+WAVE = 500  # rows without a body that one transaction settles
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The outcome of a claim; `ago` is the seconds since the body ended."""
+
+    claim: Claim
+    result: Result
+    ago: float = 0.0
+
+
+def settle_one(item: Locked, outcome: Settled) -> bool:
+    """Decide what follows from the outcome and note it; False when the claim is not the row's present one."""
+    row, times = item.view.rows.get(outcome.result.key), item.times.get(outcome.result.key)
+    mine = row is not None and row.status is NodeStatus.RUNNING and times is not None
+    if not mine or times is None or times.fence != outcome.claim.fence or times.id != outcome.claim.run_id:
+        return False
+    at = item.now - dt.timedelta(seconds=max(0.0, outcome.ago))
+    if (
+        outcome.result.outcome not in (Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED)
+        and times.started_at is None
+    ):
+        began = at - dt.timedelta(milliseconds=outcome.result.duration or 0.0)
+        # Two clocks measure to within a hair; a node never shows as begun before it was released.
+        times.started_at = max(began, times.ready_at) if times.ready_at is not None else began
+    result = replace(outcome.result, jitter=random.random())
+    item.run(decide(item.graph, item.view, result), at)
+    return True
+
+
+def close(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
+    """Run the waves that the decisions set off, and finish what has nothing open left."""
+    left = WAVE
+    while left and (batch := [(item, key) for item in items for key in item.due][:left]):
+        byid = {item.id: item for item, _ in batch}
+        pairs = dependents((item.graph, item.id, key) for item, key in batch)
+        pairs = [(id, child) for id, child in pairs if Key(child) not in byid[id].view.rows]
+        if pairs:
+            load_rows(connection, byid, in_pairs(connection), [as_pairs(connection, pairs)])
+        for item, key in batch:
+            item.due.remove(key)
+            item.run(wave(item.graph, item.view, key))
+        left -= len(batch)
+    for item in items:
+        commands = finish(item.view, elapsed(item))
+        if commands:
+            if not item.view.failures:
+                item.output = _output(connection, item)
+            item.run(commands)
+
+
+def _output(connection: BaseDatabaseWrapper, item: Locked) -> str | None:
+    """Return the output as JSON text: the named node's result, or every sink's by name; None past the limit."""
+    nodes = [item.graph.output] if item.graph.output is not None else list(item.graph.sinks)
+    found = {key.node: row.result for key, row in item.view.rows.items() if key in item.touched}
+    if others := [node for node in nodes if node not in found]:
+        found |= _results(connection, item, others)
+    if item.graph.output is not None:
+        return found.get(item.graph.output)
+    parts = [
+        f"{json.dumps(node, ensure_ascii=False)}:{found[node]}"
+        for node in nodes
+        if found.get(node) is not None
+    ]
+    output = "{" + ",".join(parts) + "}"
+    return output if len(output.encode()) <= settings.IGON7_PAYLOAD_LIMIT else None
+
+
+def _results(connection: BaseDatabaseWrapper, item: Locked, nodes: list[str]) -> dict[str, str | None]:
+    condition, param = sql.one_of(connection, "n.node", nodes, "text")
+    text = (
+        f"SELECT n.node, {sql.json_text(connection, 'n.result')} FROM orchestration_noderun n"
+        f" WHERE n.execution_id = %s AND NOT n.superseded AND {condition}"
+    )
+    return dict(execute(connection, text, [sql.key(connection, item.id), param]))
+
+
+# --- dependents that may have a row already --------------------------------------------------------
+
+
+def dependents(settled: Iterable[tuple[Graph, uuid.UUID, Key]]) -> list[tuple[uuid.UUID, str]]:
+    """Return (execution, node) of the dependents that other predecessors may have made already."""
+    pairs = {
+        (id, child): None for graph, id, key in settled for child in dependents_with_rows(graph, key.node)
+    }
+    return list(pairs)
+
+
+_PAIR = {"execution_id": "uuid", "node": "text"}
+
+
+def in_pairs(connection: BaseDatabaseWrapper) -> str:
+    """Return the condition (on n) for the parameter that `as_pairs` makes."""
+    pairs = sql.recordset(connection.vendor, _PAIR)
+    return f"(n.execution_id, n.node) IN (SELECT r.execution_id, r.node FROM {pairs})"
+
+
+def as_pairs(connection: BaseDatabaseWrapper, pairs: Iterable[tuple[uuid.UUID, str]]) -> str:
+    rows = ({"execution_id": sql.key(connection, id), "node": node} for id, node in pairs)
+    return sql.records(_PAIR, rows)
