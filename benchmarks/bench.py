@@ -74,9 +74,12 @@ class Bench:
                     one.python = venvs.python_of(name, self.folder / "venvs")
                     self._versions |= venvs.versions(name)
                 one.prepare()
-            except (venvs.NoPeer, RunFailed) as why:
+            except venvs.NoPeer as why:
                 self.skipped[name] = str(why)
                 self.say(f"{name} is skipped: {why}")
+            except RunFailed as why:
+                self.failed.append(f"preparing: {why}")
+                self.say(f"preparing: {why}")
             else:
                 present[name] = one
         return present
