@@ -112,8 +112,10 @@ def run(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> lis
     """
     if not is_postgres(connection) or len(statements) == 1:
         return [execute(connection, text, params) for text, params in statements]
+    from .pipeline import pipeline
+
     connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
+    with connection.wrap_database_errors, pipeline(connection.connection):
         cursors = [_cursor(connection) for _ in statements]
         for cursor, (text, params) in zip(cursors, statements, strict=True):
             cursor.execute(text, params)

@@ -20,6 +20,7 @@ from orchestration.store.claim import claim
 from orchestration.store.locked import lock
 from orchestration.store.settle import settle
 from orchestration.store.start import start
+from orchestration.store.transaction import transaction as store_transaction
 from tests.factories import make_workflow
 
 from .store_helpers import ABOUT, begin, check_log, done, nodes, order, run_to_end, seat, status, together
@@ -147,28 +148,42 @@ def test_two_people_who_retry_at_once_reopen_it_once():
         check_log(id)
 
 
+@contextlib.contextmanager
+def _in_an_act(id):
+    with transaction.atomic():
+        lock(connection, [id], versions.graph_of)
+        yield
+
+
+@contextlib.contextmanager
+def _in_a_settle(id):
+    with store_transaction(connection) as turn:
+        settle_module._lock_and_load(turn, done(claim(seat(), 1)))
+        yield
+
+
 @pytest.mark.postgres
+@pytest.mark.parametrize("holding", [_in_an_act, _in_a_settle])
 @override_settings(IGON7_LEASE_SECONDS=0.6)
-def test_what_stops_in_a_transaction_holds_its_locks_for_half_a_lease_at_most():
+def test_what_stops_in_a_transaction_holds_its_locks_for_half_a_lease_at_most(holding):
     """A stopped process, or a machine that is gone, would else hold up all who need them, the sweep among them."""
     id = begin({"a": []})
     inside, over = threading.Event(), threading.Event()
 
     def stopped():
-        with transaction.atomic():
-            lock(connection, [id], versions.graph_of)
+        with holding(id):
             inside.set()
             over.wait(5)
 
     def other():
         inside.wait(5)
-        acts.cancel(id, ABOUT)
+        acts.terminate(id, ABOUT)
         over.set()
 
     broken, done_by_other = together(stopped, other)
     assert isinstance(broken, DatabaseError), "it was waited for"
     assert done_by_other is None
-    assert status(id) == "cancelled"
+    assert status(id) == "terminated"
 
 
 def test_a_lost_connection_leaves_nothing_half_made():
