@@ -117,22 +117,23 @@ def _lock_and_load(turn: Transaction, outcomes: Sequence[Settled]) -> dict[uuid.
     locks = [lock_statement(turn.connection, [first])]
     if rest:
         locks.append(lock_statement(turn.connection, rest, skip=True))
-    *locked, rows = turn.run([*locks, _reading(turn.connection, outcomes)])
-    items = {id: item for found in locked for id, item in read_locked(found, graph_of).items()}
-    read_rows(items, rows)
+    found = turn.run([*locks, *_reading(turn.connection, outcomes)])
+    items = {id: item for rows in found[: len(locks)] for id, item in read_locked(rows, graph_of).items()}
+    for rows in found[len(locks) :]:
+        read_rows(items, rows)
     return items
 
 
-def _reading(connection: BaseDatabaseWrapper, outcomes: Sequence[Settled]) -> Statement:
+def _reading(connection: BaseDatabaseWrapper, outcomes: Sequence[Settled]) -> list[Statement]:
+    """Return what reads the rows. They are running or pending: nobody else claims them."""
     condition, ids = sql.one_of(connection, "n.id", [o.claim.run_id for o in outcomes], "bigint")
-    params = [ids]
+    reading = [rows_statement(connection, condition, [ids], keep=False)]
     settled = ((graph_of(o.claim.version_id), o.claim.execution_id, o.result.key) for o in outcomes)
-    pairs = dependents(settled)
-    if pairs:
-        condition += f" OR {in_pairs(connection)}"
-        params.append(as_pairs(connection, pairs))
-    # These rows are running or pending: nobody else claims them, and all else needs the execution's lock.
-    return rows_statement(connection, condition, params, keep=False)
+    if pairs := dependents(settled):
+        about = as_pairs(connection, pairs)
+        # A statement of its own: joined by OR, neither half would use its index.
+        reading.append(rows_statement(connection, in_pairs(connection), [about], keep=False))
+    return reading
 
 
 # --- by what is known: one round trip --------------------------------------------------------------
@@ -152,7 +153,7 @@ def _settle_known(
     changed = list(items.values())
     for item in changed:
         item.catch_up()
-    if not all([settle_one(items[o.claim.execution_id], o) for o in outcomes]) or any(i.due for i in changed):
+    if not all(settle_one(items[o.claim.execution_id], o) for o in outcomes) or any(i.due for i in changed):
         return outcomes  # what they know is spent; the lock will tell
     close(connection, changed)
     kept = along.keep_children(changed)

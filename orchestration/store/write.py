@@ -207,14 +207,14 @@ def _update_sets(vendor: str) -> str:
 
 
 @cache
-def _births_text(vendor: str, known: str = "") -> str:
+def _births_text(vendor: str, condition: str = "true") -> str:
     names = ", ".join(f'"{name}"' for name in _INSERT)
     values = ", ".join(sql.value(vendor, name, kind) for name, kind in _INSERT.items())
     false = "false" if vendor == "postgresql" else "0"
-    # WHERE true: else SQLite's parser takes what follows the SELECT for a part of its FROM.
+    # Never without WHERE: else SQLite's parser takes what follows the SELECT for a part of its FROM.
     return (
         f"INSERT INTO orchestration_noderun ({names}, superseded, labels)"
-        f" SELECT {values}, {false}, '{{}}' FROM {sql.recordset(vendor, _INSERT)}{known} WHERE true"
+        f" SELECT {values}, {false}, '{{}}' FROM {sql.recordset(vendor, _INSERT)} WHERE {condition}"
         f' RETURNING id, execution_id, node, "index", for_node'
     )
 
@@ -227,7 +227,8 @@ def _guarded_text(alone: bool) -> str:
     else holds are left out, so that no ring of waiting can form.
     """
     pg = "postgresql"
-    known = " JOIN won ON won.id = r.execution_id"
+    # An array, not a join: the planner believes in one row and would compare each with each.
+    known = "r.execution_id = ANY(ARRAY(SELECT id FROM won))"
     free = (
         "free AS MATERIALIZED (SELECT id FROM orchestration_execution WHERE id = ANY(%s::uuid[])"
         " ORDER BY id FOR UPDATE SKIP LOCKED), "
@@ -238,7 +239,7 @@ def _guarded_text(alone: bool) -> str:
         f" FROM {sql.recordset(pg, _EXECUTION_KNOWN)}{'' if alone else ' JOIN free ON free.id = r.id'}"
         " WHERE e.id = r.id AND e.seq = r.known RETURNING e.id), "
         f"changed AS (UPDATE orchestration_noderun AS n SET {_update_sets(pg)}"
-        f" FROM {sql.recordset(pg, _UPDATE_KNOWN)}{known} WHERE n.id = r.id), "
+        f" FROM {sql.recordset(pg, _UPDATE_KNOWN)} WHERE n.id = r.id AND {known}), "
         f"born AS ({_births_text(pg, known)}), "
         f"logged AS ({_events_text(pg, known)}) "
         "SELECT NULL::bigint, id, NULL, NULL::integer, NULL FROM won UNION ALL SELECT * FROM born"
@@ -271,11 +272,13 @@ def _events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> list[di
 
 
 @cache
-def _events_text(vendor: str, known: str = "") -> str:
+def _events_text(vendor: str, condition: str = "true") -> str:
     names = ", ".join(f'"{name}"' for name in _EVENT)
     values = ", ".join(sql.value(vendor, name, kind) for name, kind in _EVENT.items())
     source = sql.recordset(vendor, _EVENT)
-    return f"INSERT INTO orchestration_executionevent ({names}) SELECT {values} FROM {source}{known}"
+    return (
+        f"INSERT INTO orchestration_executionevent ({names}) SELECT {values} FROM {source} WHERE {condition}"
+    )
 
 
 _EXECUTION = {
