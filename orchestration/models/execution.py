@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from orchestration.engine.states import (
+    EXECUTION_LIVE,
     EXECUTION_TERMINAL,
     NODE_LIVE,
     NODE_TERMINAL,
@@ -22,7 +23,7 @@ from orchestration.engine.states import (
 )
 from security.fields import Xid8Field
 
-from .checks import choices, exactly_when, one_of
+from .checks import choices, exactly_when, finished_when
 from .definition import Workflow, WorkflowVersion
 from .fields import WrittenJSONField
 
@@ -38,18 +39,18 @@ class Execution(models.Model):
         WorkflowVersion, verbose_name=_("version"), db_index=False, on_delete=models.PROTECT, related_name="+"
     )
     status = models.CharField(_("status"), max_length=16, choices=choices(ExecutionStatus))
-    generation = models.PositiveIntegerField(_("generation"), default=1)
-    seq = models.PositiveBigIntegerField(_("last event"), default=0)
-    open_nodes = models.PositiveIntegerField(_("open nodes"), default=0)
-    failures = models.PositiveIntegerField(_("failed nodes"), default=0)
-    blocked_nodes = models.PositiveIntegerField(_("blocked nodes"), default=0)
+    generation = models.IntegerField(_("generation"), default=1)
+    seq = models.BigIntegerField(_("last event"), default=0)
+    open_nodes = models.IntegerField(_("open nodes"), default=0)
+    failures = models.IntegerField(_("failed nodes"), default=0)
+    blocked_nodes = models.IntegerField(_("blocked nodes"), default=0)
     input = WrittenJSONField(_("input"), null=True)
     output = WrittenJSONField(_("output"), null=True)
     error = models.JSONField(_("error"), null=True)
     cause = models.JSONField(_("cause"), null=True)  # who cancelled or paused it, and why
     tags = models.JSONField(_("tags"), default=list)
     labels = models.JSONField(_("labels"), default=dict)
-    priority = models.PositiveSmallIntegerField(_("priority"), default=3)
+    priority = models.SmallIntegerField(_("priority"), default=3)
     queue = models.CharField(_("queue"), max_length=63, blank=True)
     principal = models.JSONField(_("acts for"))
     started_by = models.ForeignKey(
@@ -79,17 +80,12 @@ class Execution(models.Model):
         verbose_name = _("execution")
         verbose_name_plural = _("executions")
         constraints = [
-            one_of("execution_status_known", "status", ExecutionStatus),
-            exactly_when(
-                "execution_finished_iff_terminal", Q(finished_at__isnull=False), "status", EXECUTION_TERMINAL
-            ),
+            finished_when("execution_finished_iff_terminal", EXECUTION_TERMINAL, EXECUTION_LIVE),
             models.CheckConstraint(
                 name="execution_priority_1_to_5", condition=Q(priority__gte=1, priority__lte=5)
             ),
-            models.CheckConstraint(name="execution_generation_from_1", condition=Q(generation__gte=1)),
             models.CheckConstraint(
-                name="execution_closed_when_terminal",
-                condition=~Q(status__in=sorted(EXECUTION_TERMINAL)) | Q(open_nodes=0),
+                name="execution_closed_when_terminal", condition=Q(finished_at__isnull=True) | Q(open_nodes=0)
             ),
         ]
         indexes = [
@@ -128,7 +124,7 @@ class NodeRun(models.Model):
         on_delete=models.CASCADE,
         related_name="nodes",
     )
-    generation = models.PositiveIntegerField(_("generation"), default=1)
+    generation = models.IntegerField(_("generation"), default=1)
     node = models.CharField(_("node"), max_length=200)
     index = models.IntegerField(_("index"), default=-1)  # a map's item; -1 where there is none
     for_node = models.CharField(
@@ -143,17 +139,17 @@ class NodeRun(models.Model):
     queue = models.CharField(_("queue"), max_length=63)
     lane = models.CharField(_("lane"), max_length=8, default="sync")
     labels = models.JSONField(_("labels"), default=dict)
-    priority = models.PositiveSmallIntegerField(_("priority"), default=3)
+    priority = models.SmallIntegerField(_("priority"), default=3)
     available_at = models.DateTimeField(_("available"))
-    attempt = models.PositiveIntegerField(_("attempt"), default=0)
-    losses = models.PositiveIntegerField(_("losses"), default=0)
-    ok = models.PositiveIntegerField(_("predecessors ok"), default=0)
-    failed = models.PositiveIntegerField(_("predecessors failed"), default=0)
-    skipped = models.PositiveIntegerField(_("predecessors skipped"), default=0)
+    attempt = models.IntegerField(_("attempt"), default=0)
+    losses = models.IntegerField(_("losses"), default=0)
+    ok = models.IntegerField(_("predecessors ok"), default=0)
+    failed = models.IntegerField(_("predecessors failed"), default=0)
+    skipped = models.IntegerField(_("predecessors skipped"), default=0)
     worker = models.UUIDField(_("worker"), null=True)
-    pid = models.PositiveIntegerField(_("process"), null=True)
+    pid = models.IntegerField(_("process"), null=True)
     alone = models.BooleanField(_("claimed alone"), default=False)
-    fence = models.PositiveBigIntegerField(_("fence"), default=0)
+    fence = models.BigIntegerField(_("fence"), default=0)
     lease_until = models.DateTimeField(_("lease until"), null=True)
     ready_at = models.DateTimeField(_("ready"), null=True)
     started_at = models.DateTimeField(_("started"), null=True)
@@ -166,14 +162,12 @@ class NodeRun(models.Model):
         verbose_name = _("node run")
         verbose_name_plural = _("node runs")
         constraints = [
-            one_of("node_status_known", "status", NodeStatus),
-            exactly_when("node_finished_iff_terminal", Q(finished_at__isnull=False), "status", NODE_TERMINAL),
+            finished_when("node_finished_iff_terminal", NODE_TERMINAL, NODE_LIVE),
             exactly_when(
-                "node_leased_iff_running", Q(lease_until__isnull=False), "status", [NodeStatus.RUNNING]
+                "node_leased_iff_running", Q(lease_until__isnull=False), Q(status=NodeStatus.RUNNING)
             ),
             models.CheckConstraint(
-                name="node_superseded_is_ended",
-                condition=Q(superseded=False) | ~Q(status__in=sorted(NODE_LIVE)),
+                name="node_superseded_is_ended", condition=Q(superseded=False) | Q(finished_at__isnull=False)
             ),
             models.CheckConstraint(
                 name="node_verdict_only_pending", condition=Q(verdict="") | Q(status=NodeStatus.PENDING)
@@ -221,12 +215,12 @@ class ExecutionEvent(models.Model):
         on_delete=models.CASCADE,
         related_name="events",
     )
-    seq = models.PositiveBigIntegerField(_("number"))
+    seq = models.BigIntegerField(_("number"))
     type = models.CharField(_("type"), max_length=40)
     at = models.DateTimeField(_("at"))
     node = models.CharField(_("node"), max_length=200, null=True)
     index = models.IntegerField(_("index"), null=True)
-    attempt = models.PositiveIntegerField(_("attempt"), null=True)
+    attempt = models.IntegerField(_("attempt"), null=True)
     data = WrittenJSONField(_("data"), default=dict)
     txid = Xid8Field()
 
@@ -263,13 +257,13 @@ class LogLine(models.Model):
         on_delete=models.CASCADE,
         related_name="lines",
     )
-    fence = models.PositiveBigIntegerField(_("fence"))
-    number = models.PositiveIntegerField(_("number"))
+    fence = models.BigIntegerField(_("fence"))
+    number = models.IntegerField(_("number"))
     at = models.DateTimeField(_("at"))
     node = models.CharField(_("node"), max_length=200)
     index = models.IntegerField(_("index"), default=-1)
-    attempt = models.PositiveIntegerField(_("attempt"))
-    level = models.PositiveSmallIntegerField(_("level"))
+    attempt = models.IntegerField(_("attempt"))
+    level = models.SmallIntegerField(_("level"))
     message = models.TextField(_("message"))
     txid = Xid8Field()
 

@@ -170,10 +170,10 @@ class Lane:
 
     def _settle_and_claim(self, batch: list[Finished], more: bool) -> Report:
         now = time.monotonic()
-        if now - self._streak_began > STREAK * 2:
-            self._streak_began = now
         # Children are kept along for a while; then whoever is more urgent gets a turn.
         keep = now - self._streak_began < STREAK
+        if not keep:
+            self._streak_began = now
         room = self._room() if more else 0
         take = room if now - self._fed_at > HUNGER else min(room, 1 if keep else 0)
         outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]

@@ -102,7 +102,7 @@ def execute(connection: BaseDatabaseWrapper, text: str, params: list[Any]) -> Ro
     """Run one statement and return its rows."""
     with _cursor(connection) as cursor:
         cursor.execute(text, params)
-        return list(cursor.fetchall()) if cursor.description else []
+        return _rows(connection, cursor)
 
 
 def run(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> list[Rows]:
@@ -119,7 +119,13 @@ def run(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> lis
         cursors = [_cursor(connection) for _ in statements]
         for cursor, (text, params) in zip(cursors, statements, strict=True):
             cursor.execute(text, params)
-    return [list(cursor.fetchall()) if cursor.description else [] for cursor in cursors]
+    return [_rows(connection, cursor) for cursor in cursors]
+
+
+def _rows(connection: BaseDatabaseWrapper, cursor: Any) -> Rows:
+    # psycopg makes an object for each column where it is asked for its description.
+    some = cursor.pgresult.nfields if is_postgres(connection) else cursor.description
+    return list(cursor.fetchall()) if some else []
 
 
 def _cursor(connection: BaseDatabaseWrapper) -> Any:

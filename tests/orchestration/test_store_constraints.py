@@ -67,8 +67,10 @@ def test_a_node_run_is_finished_and_leased_exactly_when_its_status_says_so(execu
 
 
 def test_unknown_statuses_are_refused(execution):
-    refused(models.Execution.objects.filter(pk=execution.pk), "execution_status_known", status="done")
-    refused(models.NodeRun.objects.filter(execution=execution), "node_status_known", status="done")
+    refused(
+        models.Execution.objects.filter(pk=execution.pk), "execution_finished_iff_terminal", status="done"
+    )
+    refused(models.NodeRun.objects.filter(execution=execution), "node_finished_iff_terminal", status="done")
 
 
 def test_an_ended_execution_has_nothing_open(execution):
@@ -77,11 +79,10 @@ def test_an_ended_execution_has_nothing_open(execution):
     refused(rows, "execution_closed_when_terminal", **values)
 
 
-def test_priority_generation_and_event_numbers_stay_in_bounds(execution):
+def test_priority_and_event_numbers_stay_in_bounds(execution):
     rows = models.Execution.objects.filter(pk=execution.pk)
     refused(rows, "execution_priority_1_to_5", priority=0)
     refused(rows, "execution_priority_1_to_5", priority=6)
-    refused(rows, "execution_generation_from_1", generation=0)
     refused(models.ExecutionEvent.objects.filter(execution=execution, seq=1), "event_seq_from_1", seq=0)
 
 
