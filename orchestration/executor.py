@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from security import actions, audit
 from security.errors import Denied
@@ -33,9 +33,10 @@ from .engine.policies import check_priority
 from .engine.states import ExecutionStatus
 from .store import acts, versions
 from .store import start as store_start
+from .store.sql import Statement
 from .store.start import Order, Started
 
-BATCH = 500  # executions that start in one transaction
+BATCH = 100  # executions in one transaction: workers begin with the first while the next are written
 KEY_LIMIT = 200
 
 
@@ -85,7 +86,7 @@ def start_many(
     priority: int = 3,
     tags: Iterable[str] = (),
 ) -> list[uuid.UUID]:
-    """Start an execution for each input, 500 in a transaction, and return their ids in the order of the inputs.
+    """Start an execution for each input, 100 in a transaction, and return their ids in the order of the inputs.
 
     Every input is checked before the first starts. Raises what `start` raises; InvalidInput names the input's place.
     """
@@ -111,7 +112,7 @@ def _numbered(number: int, error: InvalidInput) -> InvalidInput:
 def _resolve(workflow: str | Workflow, principal: Principal) -> Workflow:
     """Return the workflow, once the principal may run it; what they may not even view is unknown to them."""
     name = workflow if isinstance(workflow, str) else workflow.name
-    row = models.Workflow.objects.filter(name=name).first()
+    row = versions.known_workflow(name) or models.Workflow.objects.filter(name=name).first()
     try:
         authorise(principal, actions.WORKFLOW_RUN, row or Resource("orchestration.workflow", "", name))
     except Denied:
@@ -147,15 +148,14 @@ def _order(
 
 
 def _start(workflow: Workflow, orders: Sequence[Order], principal: Principal) -> list[Started]:
-    with transaction.atomic():
-        version = versions.version_of(workflow)
-        started = store_start.start(version, orders)
-        new = [_resource(one.id, workflow.name) for one in started if not one.existed]
-        if len(new) == 1:
-            audit.record(principal, actions.WORKFLOW_RUN, new[0], details={"version": version.number})
-        elif new:
-            audit.record_many(principal, actions.WORKFLOW_RUN, new, details={"version": version.number})
-    return started
+    version = versions.version_of(workflow)
+
+    def audited(ids: list[uuid.UUID]) -> list[Statement]:
+        resources = [_resource(id, workflow.name) for id in ids]
+        about = {"version": version.number}
+        return [audit.statement(connection, principal, actions.WORKFLOW_RUN, resources, about)]
+
+    return store_start.start(version, orders, also=audited)
 
 
 def _tags(tags: Any) -> list[str]:

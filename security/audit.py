@@ -1,10 +1,13 @@
 """Writing the audit: one INSERT in the caller's transaction, so that act and record commit together."""
 
+import json
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from security.models import AuditRecord
@@ -30,18 +33,53 @@ def record(
     return row
 
 
-def record_many(
+def statement(
+    connection: BaseDatabaseWrapper,
     principal: Principal,
     action: str,
-    resources: Iterable[Model | Resource],
-    outcome: str = AuditRecord.Outcome.ALLOWED,
+    resources: Iterable[Resource],
     details: Mapping[str, Any] | None = None,
-    *,
-    using: str | None = None,
-) -> None:
-    """Insert one record for each resource, in bulk."""
-    rows = [_row(principal, action, resource, outcome, details) for resource in resources]
-    AuditRecord.objects.using(using).bulk_create(rows)
+) -> tuple[str, list[Any]]:
+    """Return the INSERT of one record for each resource, for whoever sends several statements together."""
+    row = _row(principal, action, None, AuditRecord.Outcome.ALLOWED, details)
+    fields = [field for field in AuditRecord._meta.concrete_fields if field.name in _COMMON]
+    shared = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+    about = [[_cut(column, text) for column, text in zip(_RESOURCE, on, strict=True)] for on in resources]
+    return _statement_text(connection.vendor, tuple(field.column for field in fields)), [
+        *shared,
+        json.dumps(about),
+    ]
+
+
+_RESOURCE = ("resource_type", "resource_id", "resource_name")
+_COMMON = {
+    *(
+        "action",
+        "outcome",
+        "principal_kind",
+        "principal_id",
+        "principal_name",
+        "user",
+        "mfa_device",
+        "mfa_at",
+    ),
+    *("address", "user_agent", "request_id", "details"),
+}
+# What PostgreSQL cannot tell from a parameter alone.
+_CASTS = {"user_id": "::bigint", "mfa_at": "::timestamptz", "address": "::inet", "details": "::jsonb"}
+
+
+@cache
+def _statement_text(vendor: str, columns: tuple[str, ...]) -> str:
+    if vendor == "postgresql":
+        values = ", ".join("%s" + _CASTS.get(column, "::text") for column in columns)
+        about, source = "value->>0, value->>1, value->>2", "jsonb_array_elements(%s::jsonb) AS r(value)"
+    else:
+        values = ", ".join("%s" for _ in columns)
+        about = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(3))
+        source = "json_each(%s)"
+    names = ", ".join([*columns, *_RESOURCE])
+    return f"INSERT INTO security_auditrecord ({names}) SELECT {values}, {about} FROM {source}"  # noqa: S608
 
 
 def _row(

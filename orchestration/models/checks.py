@@ -14,7 +14,7 @@ from django.db.models.lookups import Exact
 
 
 def finished_when(name: str, ended: Iterable[StrEnum], live: Iterable[StrEnum]) -> CheckConstraint:
-    """Return the constraint that `status` is one of these, and `finished_at` is there exactly when it is an ended one."""
+    """Return the constraint that `status` is one of these, and `finished_at` there exactly when it is an ended one."""
     over = Q(status__in=sorted(value.value for value in ended), finished_at__isnull=False)
     on = Q(status__in=sorted(value.value for value in live), finished_at__isnull=True)
     return CheckConstraint(name=name, condition=over | on)

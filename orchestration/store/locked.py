@@ -97,7 +97,7 @@ class Locked:
         """Forget what has been written, so that this can be decided on again."""
         self.events, self.superseded, self.ready, self.touched = [], [], [], set()
         self.output, self.cause = None, None
-        # Running rows are claims in hand; pending ones change with a line in the log only; ready ones anybody may claim.
+        # Running rows are claims in hand; pending ones change with a line in the log; ready ones anybody may claim.
         kept = {NodeStatus.RUNNING, NodeStatus.PENDING}
         self.view.rows = {key: row for key, row in self.view.rows.items() if row.status in kept}
         self.times = {key: times for key, times in self.times.items() if key in self.view.rows}

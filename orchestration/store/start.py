@@ -6,11 +6,12 @@ import datetime as dt
 import hashlib
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
@@ -20,12 +21,12 @@ from orchestration.engine.states import EXECUTION_TERMINAL
 from orchestration.engine.view import View
 from orchestration.models import Execution, WorkflowVersion
 
-from . import clock, ids, sql
+from . import clock, ids, sql, wakeups
 from .locked import Locked
-from .sql import execute
+from .sql import Statement, execute
+from .transaction import transaction
 from .versions import graph_of
-from .wakeups import wake
-from .write import insert
+from .write import births
 
 KEY_KEPT = dt.timedelta(hours=24)
 
@@ -52,26 +53,33 @@ class Started:
     existed: bool = False
 
 
-def start(version: WorkflowVersion, orders: Sequence[Order], using: str = DEFAULT_DB_ALIAS) -> list[Started]:
-    """Insert the executions in one transaction, in a constant number of statements.
+def start(
+    version: WorkflowVersion,
+    orders: Sequence[Order],
+    using: str = DEFAULT_DB_ALIAS,
+    *,
+    also: Callable[[list[uuid.UUID]], list[Statement]] = lambda ids: [],
+) -> list[Started]:
+    """Insert the executions in one transaction, in a constant number of statements and two round trips.
 
-    An idempotency key gives the execution that has it (while open, and for 24 h); with another input it raises
-    IdempotencyConflict.
+    `also` gives statements that commit with the new ones. An idempotency key gives the execution that has it (while
+    open, and for 24 h); with another input it raises IdempotencyConflict.
     """
     connection = connections[using]
-    with transaction.atomic(using=using, savepoint=False):
+    with transaction(connection) as turn:
+        now = clock.read(turn.run([(f"SELECT {clock.sql(connection)}", [])])[0][0][0])
         known = {
             n: found
             for n, o in enumerate(orders)
             if (found := _having_key(connection, version, o)) is not None
         }
-        now = clock.now(using)
         items = {n: _prepare(version, order, now) for n, order in enumerate(orders) if n not in known}
         if items:
-            rows = [_execution(version, orders[n], item, now) for n, item in items.items()]
-            Execution.objects.using(using).bulk_create(rows)
-            insert(connection, list(items.values()))
-            wake(connection)
+            rows = [_execution(connection, version, orders[n], item) for n, item in items.items()]
+            executions = (_insert_text(connection.vendor), [sql.records(_EXECUTION, rows)])
+            new = list(items.values())
+            others = [*also([item.id for item in new]), *wakeups.statements(connection)]
+            turn.finish([executions, *births(connection, new), *others])
     return [Started(known[n], True) if n in known else Started(items[n].id) for n in range(len(orders))]
 
 
@@ -84,27 +92,65 @@ def _prepare(version: WorkflowVersion, order: Order, now: dt.datetime) -> Locked
     return item
 
 
-def _execution(version: WorkflowVersion, order: Order, item: Locked, now: dt.datetime) -> Execution:
-    timeout = item.graph.timeout
-    return Execution(
-        id=item.id,
-        workflow_id=version.workflow_id,
-        version=version,
-        status=item.view.status.value,
-        seq=item.seq,
-        open_nodes=item.view.open,
-        input=json.loads(order.input),
-        tags=list(order.tags),
-        labels=order.labels,
-        priority=order.priority,
-        principal=order.principal,
-        started_by_id=order.user_id,
-        idempotency_key=order.idempotency_key,
-        input_hash=input_hash(order.input) if order.idempotency_key else "",
-        created_at=now,
-        started_at=now,
-        deadline_at=now + dt.timedelta(seconds=timeout) if timeout is not None else None,
+_EXECUTION = {
+    "id": "uuid",
+    "workflow_id": "int",
+    "version_id": "int",
+    "status": "text",
+    "generation": "int",
+    "seq": "int",
+    "open_nodes": "int",
+    "input": "json",
+    "tags": "jsonb",
+    "labels": "jsonb",
+    "priority": "int",
+    "principal": "jsonb",
+    "started_by_id": "int",
+    "idempotency_key": "text",
+    "input_hash": "text",
+    "created_at": "time",
+    "started_at": "time",
+    "deadline_at": "time",
+}
+
+
+@cache
+def _insert_text(vendor: str) -> str:
+    names = ", ".join(_EXECUTION)
+    values = ", ".join(sql.value(vendor, name, kind) for name, kind in _EXECUTION.items())
+    source = sql.recordset(vendor, _EXECUTION)
+    return (
+        f"INSERT INTO orchestration_execution ({names}, failures, blocked_nodes, queue)"
+        f" SELECT {values}, 0, 0, '' FROM {source} WHERE true"
     )
+
+
+def _execution(
+    connection: BaseDatabaseWrapper, version: WorkflowVersion, order: Order, item: Locked
+) -> dict[str, Any]:
+    timeout = item.graph.timeout
+    at = clock.write(connection, item.now)
+    ends = item.now + dt.timedelta(seconds=timeout) if timeout is not None else None
+    return {
+        "id": sql.key(connection, item.id),
+        "workflow_id": version.workflow_id,
+        "version_id": version.pk,
+        "status": item.view.status.value,
+        "generation": item.view.generation,
+        "seq": item.seq,
+        "open_nodes": item.view.open,
+        "input": order.input,
+        "tags": json.dumps(order.tags),
+        "labels": json.dumps(order.labels),
+        "priority": order.priority,
+        "principal": json.dumps(order.principal),
+        "started_by_id": order.user_id,
+        "idempotency_key": order.idempotency_key,
+        "input_hash": input_hash(order.input) if order.idempotency_key else "",
+        "created_at": at,
+        "started_at": at,
+        "deadline_at": clock.write(connection, ends),
+    }
 
 
 def input_hash(text: str) -> str:

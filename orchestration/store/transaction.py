@@ -53,8 +53,10 @@ class Transaction:
 @contextlib.contextmanager
 def transaction(connection: BaseDatabaseWrapper) -> Iterator[Transaction]:
     """Open a transaction, or join the one that is open. Leaving the block commits, an exception rolls back."""
-    if not sql.is_postgres(connection) or connection.in_atomic_block:
-        with django_transaction.atomic(using=connection.alias, savepoint=False):
+    joins = connection.in_atomic_block
+    if joins or not sql.is_postgres(connection):
+        # A refusal must undo no more than was done here.
+        with django_transaction.atomic(using=connection.alias, savepoint=joins):
             yield Transaction(connection, ours=False)
         return
     connection.ensure_connection()

@@ -12,6 +12,7 @@ from orchestration.engine.codec import decode_graph
 from orchestration.engine.graph import Graph
 
 _versions: dict[tuple[str, str], models.WorkflowVersion] = {}
+_workflows: dict[str, models.Workflow] = {}
 
 
 def sync() -> None:
@@ -27,7 +28,13 @@ def version_of(workflow: Workflow) -> models.WorkflowVersion:
     if known is None:
         known = _find_or_make(workflow, checksum)
         _versions[workflow.name, checksum] = known
+        _workflows[workflow.name] = known.workflow
     return known
+
+
+def known_workflow(name: str) -> models.Workflow | None:
+    """Return the workflow's row if this process knows a version of it; who may do what goes by its key and name."""
+    return _workflows.get(name)
 
 
 def _find_or_make(workflow: Workflow, checksum: str) -> models.WorkflowVersion:
@@ -57,6 +64,7 @@ def _make(row: models.Workflow, workflow: Workflow, checksum: str) -> models.Wor
 def forget_versions() -> None:
     """Drop what is remembered of the database (tests that empty it call this)."""
     _versions.clear()
+    _workflows.clear()
     graph_of.cache_clear()
 
 

@@ -135,11 +135,13 @@ def note_ids(items: Sequence[Locked], found: Rows) -> None:
             times.id = times.id or ids.get((item.id, key))
 
 
-def insert(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
-    """Insert the node runs and events of executions that are inserted in this transaction themselves."""
-    changes = _changes(connection, items, None)
-    births = (_births_text(connection.vendor), [sql.records(_INSERT, changes.new)])
-    run(connection, [births, (_events_text(connection.vendor), [sql.records(_EVENT, changes.events)])])
+def births(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> list[Statement]:
+    """Return what inserts the node runs and events of executions that are inserted in this transaction themselves."""
+    changes, vendor = _changes(connection, items, None), connection.vendor
+    return [
+        (_births_text(vendor), [sql.records(_INSERT, changes.new)]),
+        (_events_text(vendor), [sql.records(_EVENT, changes.events)]),
+    ]
 
 
 def _state(

@@ -87,9 +87,23 @@ def test_a_record_is_one_insert_and_so_are_many(group: Group, django_assert_num_
     with django_assert_num_queries(1):
         record = audit.record(SWEEP, "group.changed", group, details={"from": "a", "to": "b"})
     assert record.at is not None, "the database's clock came back with the insert"
-    with django_assert_num_queries(1):
-        audit.record_many(SWEEP, "group.cancelled", [Resource("group", str(n), f"g{n}") for n in range(50)])
+    many = [Resource("group", str(n), f"g{n} \0") for n in range(50)]
+    principal = Principal(
+        kind="token",
+        id="t",
+        name="it's",
+        user_id=7,
+        address="2001:db8::1",
+        mfa_device="key",
+        mfa_at=record.at,
+    )
+    with django_assert_num_queries(1), connection.cursor() as cursor:
+        cursor.execute(*audit.statement(connection, principal, "group.cancelled", many, {"n": [1, "é"]}))
+    last = AuditRecord.objects.filter(action="group.cancelled").latest("id")
     assert AuditRecord.objects.count() == 51
+    assert (last.resource_type, last.resource_id, last.resource_name) == ("group", "49", "g49 \ufffd")
+    assert (last.principal_name, last.user_id, last.address) == ("it's", 7, "2001:db8::1")
+    assert (last.mfa_at, last.details, last.outcome) == (record.at, {"n": [1, "é"]}, "allowed")
 
 
 @pytest.mark.django_db
