@@ -139,6 +139,7 @@ class Trial:
     faults: list[float] = field(default_factory=list)
     runnable: list[Runnable] = field(default_factory=list)
     stopped: set[int] = field(default_factory=set)  # processes that live, and are stopped
+    woken: list[tuple[int, float]] = field(default_factory=list)
     victims: list[Entry] = field(default_factory=list)  # which node each process was at that a trap killed
     _mended: set[uuid.UUID] = field(default_factory=set)
     _began: int = 0
@@ -262,6 +263,18 @@ class Trial:
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: is_dead(pid), what="it is dead")
 
+    def sleeps(self, *pids: int) -> None:
+        """Note that these processes are stopped: what they hold is for others."""
+        self.stopped.update(pids)
+
+    def wake(self) -> None:
+        """Let every process that was stopped go on."""
+        for pid in self.stopped:
+            self.woken.append((pid, time.monotonic()))
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self.stopped.clear()
+
     # --- the end -----------------------------------------------------------------------------------
 
     def finish(self) -> Evidence:
@@ -282,5 +295,5 @@ class Trial:
         return self.evidence(workers)
 
     def evidence(self, workers: list[tuple[int, int]]) -> Evidence:
-        found = Evidence(dict(self.expected), self.entries(), self.runnable, self.faults, workers)
+        found = Evidence(dict(self.expected), self.entries(), self.runnable, self.faults, workers, self.woken)
         return found.collect()

@@ -47,6 +47,9 @@ class Evidence:
     runnable: list[Runnable] = field(default_factory=list)
     faults: list[float] = field(default_factory=list)  # when each began
     workers: list[tuple[int, int]] = field(default_factory=list)  # of each cluster: there, wanted
+    woken: list[tuple[int, float]] = field(
+        default_factory=list
+    )  # processes that slept, and when they were woken
     logs: dict[uuid.UUID, list[dict[str, Any]]] = field(default_factory=dict)
     runs: dict[int, NodeRun] = field(default_factory=dict)
 
@@ -106,6 +109,11 @@ def never_again(evidence: Evidence, count: Count) -> None:
         if run.status == "succeeded":
             times = completed[run.execution_id, run.node, run.generation]
             count.check(times == 1, f"{_name(run)} was completed {times} times")
+
+
+def _slept(evidence: Evidence, start: Entry) -> bool:
+    """Say whether the process was stopped between the body's begin and its look, which came too late to tell."""
+    return any(start.pid == pid and start.about["began"] < at < start.tick for pid, at in evidence.woken)
 
 
 def attempts(evidence: Evidence, count: Count) -> None:

@@ -27,7 +27,7 @@ from orchestration import DoNotRetry, RetryPolicy, WorkflowBuilder
 from orchestration.models import NodeRun
 from orchestration.runner import bodies, lanes
 from orchestration.runner.patience import patiently
-from orchestration.store import settle
+from orchestration.store import settle, wakeups
 from tests import ledger
 
 TRAPS = "IGON7_TEST_TRAPS"
@@ -69,8 +69,7 @@ def _arrange() -> None:
         return value
 
     bodies.run_sync, bodies.run_async = run_sync_between, run_async_between  # type: ignore[assignment]
-    settle._load = _then(settle._load, "locked")
-    settle._claim_along = _then(settle._claim_along, "uncommitted")
+    settle._lock_and_load = _then(settle._lock_and_load, "locked")
     lanes.settle = _then(lanes.settle, "committed")  # type: ignore[attr-defined]
 
 
@@ -87,7 +86,7 @@ def _then(step: Callable[..., Any], moment: str) -> Callable[..., Any]:
 if os.environ.get(TRAPS):
     _arrange()
 if os.environ.get(MUTE):
-    settle.wake = lambda *_: None  # type: ignore[attr-defined]
+    wakeups.statements = lambda *_: []
 
 
 # --- bodies ----------------------------------------------------------------------------------------
@@ -95,12 +94,13 @@ if os.environ.get(MUTE):
 
 def look(ctx: Any) -> dict[str, Any]:
     """Return what is committed about the claim that this body runs for, and about its predecessors."""
-    claim, parents = ctx._held.claim, ctx._spec.depends_on
+    began, claim, parents = time.monotonic(), ctx._held.claim, ctx._spec.depends_on
     mine = Q(pk=claim.run_id) | Q(execution=claim.execution_id, superseded=False, node__in=parents)
     columns = ("pk", "node", "status", "fence", "generation")
     found = patiently(lambda: list(NodeRun.objects.filter(mine).values_list(*columns)))
     own = next(row for row in found if row[0] == claim.run_id)
     return {
+        "began": began,
         "run": claim.run_id,
         "generation": own[4],
         "fence": claim.fence,

@@ -51,11 +51,7 @@ def lost_notify(trial: Trial) -> None:
     trial.crew.dismiss(trial.crew.cluster)
     trial.crew.start(**{workflows.MUTE: "1"})
     heard = psycopg.connect(_server(trial).url, autocommit=True)
-    with (
-        contextlib.closing(heard),
-        mock.patch("orchestration.store.start.wake"),
-        mock.patch("orchestration.store.acts.wake"),
-    ):
+    with contextlib.closing(heard), mock.patch("orchestration.store.wakeups.statements", return_value=[]):
         heard.execute(f"LISTEN {CHANNEL}")
         # The idle look that finds the work is all that is left.
         with trial.fault(within=IDLE + 2.0):

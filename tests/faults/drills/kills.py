@@ -33,9 +33,9 @@ def kill_after(trial: Trial) -> None:
 
 
 @drill("kill -9 of a worker in the transaction of a settle", times=40, short=3)
-def kill_uncommitted(trial: Trial) -> None:
+def kill_in_settle(trial: Trial) -> None:
     with trial.fault():
-        trial.spring("uncommitted")
+        trial.spring("locked")
 
 
 @drill("kill -9 of a worker right after a settle's commit", times=40, short=3)

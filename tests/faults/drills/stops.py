@@ -38,13 +38,12 @@ def stop_in_settle(trial: Trial) -> None:
     """On SQLite, where there is one lock, a writer that sleeps stops everybody until it wakes."""
     with trial.fault():
         asleep = trial.spring("locked", signal.SIGSTOP)
-        trial.stopped.add(asleep.pid)
+        trial.sleeps(asleep.pid)
     waking = time.monotonic() + LEASE + 2.0
     try:
         wait_until(lambda: time.monotonic() > waking)
     finally:
-        trial.stopped.remove(asleep.pid)
-        os.kill(asleep.pid, signal.SIGCONT)
+        trial.wake()
 
 
 def _sleep_through(trial: Trial, moment: str) -> None:
@@ -52,17 +51,15 @@ def _sleep_through(trial: Trial, moment: str) -> None:
     # Who can run again is judged from the stop on: the one that sleeps must not be waited for.
     with trial.fault():
         asleep = _stop(trial, moment)
-        trial.stopped.add(asleep.pid)
+        trial.sleeps(asleep.pid)
     try:
         wait_until(
             lambda: _taken_over(trial, asleep), LEASE + 4.0, lambda: explain(uuid.UUID(asleep.execution))
         )
     finally:
-        trial.stopped.remove(asleep.pid)
-        os.kill(asleep.pid, signal.SIGCONT)
+        trial.wake()
     late = f'A late result of node "{asleep.node}" of execution {asleep.execution}'
     wait_until(lambda: late in trial.crew.cluster.log[len(before) :], what="the late result is refused")
-    trial.check(True, "")
 
 
 def _stop(trial: Trial, moment: str) -> Entry:
@@ -134,13 +131,12 @@ def stop_cluster(trial: Trial) -> None:
             os.killpg(first.pid, signal.SIGCONT)
             time.sleep(0.05)
             os.killpg(first.pid, signal.SIGSTOP)
-        trial.stopped.update(first.processes())
+        trial.sleeps(*first.processes())
     try:
         pause_ends = time.monotonic() + LEASE + 2.0
         wait_until(lambda: time.monotonic() > pause_ends and trial.starts(), LEASE + 4.0)
     finally:
-        trial.stopped.clear()
-        os.killpg(first.pid, signal.SIGCONT)
+        trial.wake()
     _await_both(trial)
     trial.crew.dismiss(second)
 
