@@ -104,16 +104,17 @@ class Lane:
             room = self._room()
             if not room:
                 return False
+            asked = time.monotonic()
             claims = claim(self.claimer, room, lost_too=self.seat.empty)
-            self._take(claims)
+            self._take(claims, asked)
         return bool(claims)
 
     def _room(self) -> int:
         return 0 if self.seat.stopping.is_set() or self.seat.solo else self.room()
 
-    def _take(self, claims: list[Claim]) -> None:
+    def _take(self, claims: list[Claim], asked: float) -> None:
         if claims:
-            self.pending.extend(self.seat.take(claims, self.name))
+            self.pending.extend(self.seat.take(claims, self.name, asked))
 
     def settle_finished(self, *, more: bool = True) -> None:
         """Settle what has finished, claiming `more` along; what could not be settled stays in `finished`."""
@@ -155,8 +156,9 @@ class Lane:
         for held, _, _ in batch:
             flush(held)
         with self.seat.claiming:
+            asked = time.monotonic()
             report = self._settle_and_claim(batch, more)
-            self._take(report.claimed)
+            self._take(report.claimed, asked)
         left = {outcome.claim.run_id for outcome in report.left}
         for entry in reversed(batch):
             if entry[0].claim.run_id in left:

@@ -20,7 +20,6 @@ class Held:
 
     claim: Claim
     lane: str
-    claimed_at: float = field(default_factory=time.monotonic)
     renewed_at: float = field(default_factory=time.monotonic)
     begun_at: float | None = None
     told: bool = False  # node.started is written
@@ -61,9 +60,9 @@ class Seat:
         """What events call this process."""
         return f"{self.name}/{self.pid}"
 
-    def take(self, claims: list[Claim], lane: str) -> list[Held]:
-        """Note claims as held and return them."""
-        taken = [Held(claim, lane) for claim in claims]
+    def take(self, claims: list[Claim], lane: str, asked: float) -> list[Held]:
+        """Note claims as held and return them; `asked` is when they were asked for, before which no lease began."""
+        taken = [Held(claim, lane, renewed_at=asked) for claim in claims]
         with self._lock:
             self._held.update({held.claim.run_id: held for held in taken})
             self.solo = self.solo or any(claim.losses >= ALONE_AFTER for claim in claims)

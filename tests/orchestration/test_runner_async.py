@@ -1,6 +1,7 @@
 """Async bodies: hundreds together on one worker's event loop."""
 
 import asyncio
+import time
 import uuid
 from unittest import mock
 
@@ -38,14 +39,29 @@ def test_a_body_whose_lease_ended_while_it_waited_for_the_event_loop_does_not_be
     """As after a long stop of the process: somebody else runs the node, or has ended it."""
     seat = Seat(uuid.uuid4(), "here", ("default",), lease=3.0)
     lane = AsyncLane(seat, [], grace=0.0)
-    (held,) = seat.take([Claim(1, uuid.uuid4(), 1, Key("work"), attempt=1, fence=1)], lane.name)
-    held.renewed_at -= 4.0
+    asked = time.monotonic() - 4.0
+    (held,) = seat.take([Claim(1, uuid.uuid4(), 1, Key("work"), attempt=1, fence=1)], lane.name, asked)
     lane.active[1] = None
     body = mock.AsyncMock()
     asyncio.run(lane._run(held, samples.async_nap.graph.nodes["work"], body, mock.Mock()))
     body.assert_not_called()
     assert [result.outcome for _, result, _ in lane.finished] == [Outcome.RELEASED]
     assert lane.active == {}
+
+
+def test_a_lease_counts_from_before_the_claim_was_asked_for():
+    """A process that is stopped between the claim's commit and its answer must not take the lease for a new one."""
+    lane = AsyncLane(Seat(uuid.uuid4(), "here", ("default",), lease=3.0), [], grace=0.0)
+    claimed = Claim(1, uuid.uuid4(), 1, Key("work"), attempt=1, fence=1)
+    clock = mock.Mock(return_value=100.0)
+
+    def claim_and_sleep(*_, **__):
+        clock.return_value += 4.0
+        return [claimed]
+
+    with mock.patch("time.monotonic", clock), mock.patch("orchestration.runner.lanes.claim", claim_and_sleep):
+        assert lane.claim_more()
+        assert lane.is_stale(lane.pending[0])
 
 
 def test_an_async_body_that_raises_fails_its_node(crew):

@@ -6,12 +6,11 @@ import os
 import signal
 import sqlite3
 import time
-import uuid
 
 from django.db import connection
 
 from orchestration.models import ExecutionEvent, NodeRun
-from tests.cluster import LEASE, explain, wait_until
+from tests.cluster import LEASE, wait_until
 from tests.faults.crew import Trial, steadfast
 from tests.ledger import Entry
 
@@ -39,11 +38,7 @@ def stop_in_settle(trial: Trial) -> None:
     with trial.fault():
         asleep = trial.spring("locked", signal.SIGSTOP)
         trial.sleeps(asleep.pid)
-    waking = time.monotonic() + LEASE + 2.0
-    try:
-        wait_until(lambda: time.monotonic() > waking)
-    finally:
-        trial.wake()
+    _let_sleep(trial)
 
 
 def _sleep_through(trial: Trial, moment: str) -> None:
@@ -52,14 +47,19 @@ def _sleep_through(trial: Trial, moment: str) -> None:
     with trial.fault():
         asleep = _stop(trial, moment)
         trial.sleeps(asleep.pid)
-    try:
-        wait_until(
-            lambda: _taken_over(trial, asleep), LEASE + 4.0, lambda: explain(uuid.UUID(asleep.execution))
-        )
-    finally:
-        trial.wake()
+    _let_sleep(trial)
+    trial.check(_taken_over(trial, asleep), f"nobody took {asleep} over")
     late = f'A late result of node "{asleep.node}" of execution {asleep.execution}'
     wait_until(lambda: late in trial.crew.cluster.log[len(before) :], what="the late result is refused")
+
+
+def _let_sleep(trial: Trial) -> None:
+    """Wake who sleeps when all that it held has been another's for a while."""
+    waking = time.monotonic() + LEASE + 2.0
+    try:
+        wait_until(lambda: time.monotonic() > waking)
+    finally:
+        trial.wake()
 
 
 def _stop(trial: Trial, moment: str) -> Entry:
@@ -132,11 +132,7 @@ def stop_cluster(trial: Trial) -> None:
             time.sleep(0.05)
             os.killpg(first.pid, signal.SIGSTOP)
         trial.sleeps(*first.processes())
-    try:
-        pause_ends = time.monotonic() + LEASE + 2.0
-        wait_until(lambda: time.monotonic() > pause_ends and trial.starts(), LEASE + 4.0)
-    finally:
-        trial.wake()
+    _let_sleep(trial)
     _await_both(trial)
     trial.crew.dismiss(second)
 
