@@ -102,6 +102,8 @@ def never_again(evidence: Evidence, count: Count) -> None:
     for number, starts in evidence.starts().items():
         run = evidence.runs[number]
         for start in starts:
+            if _slept(evidence, start):
+                continue
             mine = (
                 start.about["seen"] == ["running", start.about["fence"]] and start.about["fence"] <= run.fence
             )
