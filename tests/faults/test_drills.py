@@ -16,4 +16,4 @@ def test_every_promise_holds_through(drill: str, reports: dict[str, Report]) -> 
     if report.skipped:
         pytest.skip(report.skipped)
     assert not report.broken, "\n".join(report.broken)
-    assert all(count.checked for name, count in report.counts.items() if name != "again")
+    assert report.counts["ends"].checked, "nothing ran"
