@@ -55,6 +55,26 @@ class About:
         return [int(pid) for pid in data.split()]
 
 
+class StopEvent:
+    """The cluster's stop as django-q2 sees it: the byte in the pipe.
+
+    An event of multiprocessing waits, when it is set, for each waiting process to wake up. One that was killed never
+    does, as when a signal goes to the whole group, and whoever set it would hang for good.
+    """
+
+    def __init__(self, about: About) -> None:
+        self._about = about
+
+    def is_set(self) -> bool:
+        return self._about.is_stopping()
+
+    def set(self) -> None:
+        self._about.say_stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return bool(select.select([self._about.stop_fd], [], [], timeout)[0])
+
+
 _current: About | None = None
 
 
@@ -69,8 +89,17 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _leave_to_the_parent(*_: object) -> None:
+    """Do nothing: a signal to the whole group reaches the parent, too, and its stop is the one that counts."""
+
+
 class Sentinel(django_q.Sentinel):
     """Guards the pool; tells drains to stop before it waits for them, and the keeper who has died."""
+
+    def start(self) -> None:
+        # For this process and, by inheritance, for those it starts. Not ignored: what bodies start would inherit that.
+        signal.signal(signal.SIGTERM, _leave_to_the_parent)
+        super().start()
 
     def reincarnate(self, process: Any) -> None:
         pid, about = process.pid, _current
@@ -116,7 +145,7 @@ class Cluster(django_q.Cluster):
         Conf.WORKERS = self.about.slots
         os.register_at_fork(after_in_child=_die_with_parent)
         context = _context()
-        self.stop_event, self.start_event = context.Event(), context.Event()
+        self.stop_event, self.start_event = StopEvent(self.about), context.Event()
         if self.stopped_on_purpose:  # a signal that came before there was an event to set
             self.stop_event.set()
         arguments = (self.stop_event, self.start_event, self.cluster_id, None, -1)

@@ -64,11 +64,13 @@ class Along:
             found += wakeups.statements(connection)
         return found
 
-    def note(self, kept: Kept, rows: Sequence[Rows], won: set[uuid.UUID] | None = None) -> None:
+    def note(
+        self, kept: Kept, rows: Sequence[Rows], asked_at: float, won: set[uuid.UUID] | None = None
+    ) -> None:
         """Take the claims: what was kept (of the executions that were won), and what the statements found."""
         self.claimed += [_kept(item, key) for item, key in kept if won is None or item.id in won]
         if self.claimer is not None and rows and self.take > len(kept):
-            self.claimed += read_claims(rows[0])
+            self.claimed += read_claims(rows[0], asked_at)
 
 
 def _kept(item: Locked, key: Key) -> Claim:

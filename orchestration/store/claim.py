@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ def claim(
     claimer: Claimer, limit: int, *, lost_too: bool = True, using: str = DEFAULT_DB_ALIAS
 ) -> list[Claim]:
     """Claim up to `limit` rows in a transaction of their own."""
-    connection = connections[using]
+    connection, asked_at = connections[using], time.monotonic()
     if not sql.is_postgres(connection):
         if not anything_due(claimer, using=using):
             return []  # else every idle look would take SQLite's one write lock
@@ -50,7 +51,7 @@ def claim(
             rows = execute(connection, *claim_statement(connection, claimer, limit, lost_too=lost_too))
     else:
         rows = execute(connection, *claim_statement(connection, claimer, limit, lost_too=lost_too))
-    return read_claims(rows)
+    return read_claims(rows, asked_at)
 
 
 def claim_statement(
@@ -106,12 +107,15 @@ _VERSION = "NULL, (SELECT e.version_id FROM orchestration_execution e WHERE e.id
 _EXECUTION = len(_RETURNED) + 1  # where the execution's columns begin; its version is the second of them
 
 
-def read_claims(rows: Rows) -> list[Claim]:
+def read_claims(rows: Rows, asked_at: float) -> list[Claim]:
     """Return the claims that the statement made, the most urgent first; those of one execution know the same one."""
     known: dict[uuid.UUID, Locked] = {}
     # RETURNING has no order of its own.
     ordered = sorted(rows, key=lambda row: (row[8], row[9], row[1]))
-    return [_claim(row, known) for row in ordered]
+    claims = [_claim(row, known) for row in ordered]
+    for item in known.values():
+        item.note_time(asked_at)
+    return claims
 
 
 def _claim(row: Sequence[Any], known: dict[uuid.UUID, Locked]) -> Claim:
@@ -134,7 +138,7 @@ def _claim(row: Sequence[Any], known: dict[uuid.UUID, Locked]) -> Claim:
         attempt=row[5],
         fence=row[6],
         losses=row[7],
-        queued=round(queued, 1) if queued is not None else None,
+        queued=max(0.0, round(queued, 1)) if queued is not None else None,
         known=item,
     )
 

@@ -24,6 +24,7 @@ from . import clock, sql
 from .sql import Rows, Statement, execute
 
 GraphOf = Callable[[int], Graph]
+CERTAIN = 0.02  # seconds that the database may take to tell the time for it to be counted on from there
 
 
 @dataclass(slots=True)
@@ -82,13 +83,18 @@ class Locked:
     ready: list[Key] = field(default_factory=list)  # rows released or requeued here
     output: str | None = None
     cause: dict[str, Any] | None = None
-    read_at: float = field(
-        default_factory=time.monotonic
-    )  # when `now` was so, on this process's monotonic clock
-    spent: bool = False  # decided on, and not written (yet)
+    read_at: float = 0.0  # when `now` was asked for, on this process's monotonic clock
+    spent: bool = (
+        False  # not good for another decision: decided on and not written (yet), or of an uncertain time
+    )
+
+    def note_time(self, asked_at: float) -> None:
+        """Note when the database was asked for `now`: what is counted on from there is never early."""
+        self.read_at = asked_at
+        self.spent = time.monotonic() - asked_at > CERTAIN
 
     def catch_up(self) -> None:
-        """Move `now` on by the time that has passed here since it was read."""
+        """Move `now` on by the time that has passed here since it was asked for."""
         passed = time.monotonic() - self.read_at
         self.now += dt.timedelta(seconds=passed)
         self.read_at += passed
@@ -103,7 +109,6 @@ class Locked:
         self.times = {key: times for key, times in self.times.items() if key in self.view.rows}
         for times in self.times.values():
             times.claimed = False
-        self.spent = False
 
     def run(self, commands: Iterable[Command], at: dt.datetime | None = None) -> None:
         """Apply the commands in order and note what has to be written."""

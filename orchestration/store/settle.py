@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine.view import Key
 
-from . import sql
+from . import clock, sql
 from .along import Along
 from .claim import Claim
 from .locked import Claimer, Locked, load_rows, lock, lock_statement, read_locked, read_rows, rows_statement
@@ -99,10 +99,11 @@ def _settle_locked(
         close(connection, changed)
         kept = along.keep_children(changed)
         writing = statements(connection, changed, along.claimer) if changed else []
+        asked_at = time.monotonic()
         found = turn.finish([*writing, *along.statements(connection, changed, kept)])
     if writing:
         note_ids(changed, found[len(writing) - 1])
-    along.note(kept, found[len(writing) :])
+    along.note(kept, found[len(writing) :], asked_at)
     report.unfinished += [item.id for item in changed if item.due]
     for item in changed:
         item.forget()
@@ -117,10 +118,17 @@ def _lock_and_load(turn: Transaction, outcomes: Sequence[Settled]) -> dict[uuid.
     locks = [lock_statement(turn.connection, [first])]
     if rest:
         locks.append(lock_statement(turn.connection, rest, skip=True))
-    found = turn.run([*locks, *_reading(turn.connection, outcomes)])
-    items = {id: item for rows in found[: len(locks)] for id, item in read_locked(rows, graph_of).items()}
-    for rows in found[len(locks) :]:
+    # The time is asked for once the locks are there: a row's own columns were read before it was waited for.
+    telling: Statement = (f"SELECT {clock.sql(turn.connection)}", [])
+    asked_at = time.monotonic()
+    found = turn.run([*locks, telling, *_reading(turn.connection, outcomes)])
+    locked, [[(now,)], *read] = found[: len(locks)], found[len(locks) :]
+    items = {id: item for rows in locked for id, item in read_locked(rows, graph_of).items()}
+    for rows in read:
         read_rows(items, rows)
+    for item in items.values():
+        item.now = clock.read(now)
+        item.note_time(asked_at)
     return items
 
 
@@ -156,17 +164,18 @@ def _settle_known(
     if not all(settle_one(items[o.claim.execution_id], o) for o in outcomes) or any(i.due for i in changed):
         return outcomes  # what they know is spent; the lock will tell
     close(connection, changed)
-    kept = along.keep_children(changed)
+    kept, asked_at = along.keep_children(changed), time.monotonic()
     found, *more = sql.run(
         connection,
         [guarded(connection, changed, along.claimer), *along.statements(connection, changed, kept)],
     )
     won = {row[1] for row in found if row[0] is None}
     note_ids(changed, found)
-    along.note(kept, more, won)
+    along.note(kept, more, asked_at, won)
     for item in changed:
         if item.id in won:
             item.forget()
+            item.spent = False
         elif along.claimer is not None:
             along.claimer.shared[item.id] = time.monotonic() + SHARED
     return [o for o in outcomes if o.claim.execution_id not in won]

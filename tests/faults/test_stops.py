@@ -1,5 +1,6 @@
 """Stopping a cluster: at once when idle, after its bodies within their grace, never losing what they held."""
 
+import os
 import signal
 import subprocess
 import time
@@ -76,3 +77,15 @@ def test_a_second_signal_does_not_cut_the_grace_short(tmp_path):
             crew.process.wait(0.2)
         crew.stop()
         assert run_of(id, "work").status == "succeeded"
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_to_every_process_at_once_drains_like_one_to_the_parent(tmp_path, sign):
+    with cluster(tmp_path, workers=2) as crew:
+        id = begin(samples.slow, {"seconds": 1.0})
+        wait_until(lambda: crew.ledger.entries(id))
+        os.killpg(crew.pid, sign)
+        assert crew.process.wait(10.0) == 0
+        assert not crew.processes()
+        assert (run_of(id, "work").status, statuses(id)["after"]) == ("succeeded", "ready")
+        assert crew.ledger.runs(id) == {"work": 1}
