@@ -35,7 +35,7 @@ IDLE = 5.0  # seconds between looks when no wake-up comes
 GATHER = 200  # outcomes that one transaction settles
 PARTING = 3.0  # seconds past its grace that a stopping lane tries to settle while the database is away
 STREAK = 0.1  # seconds that children may be kept along before others get their turn
-HUNGER = 0.005  # seconds without another look after one that found nothing more
+HUNGER = 0.02  # seconds without another look after one that found nothing more
 
 
 Finished = tuple[Held, Result, float]  # with the monotonic time at which the body ended

@@ -16,6 +16,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 Statement = tuple[str, list[Any]]
 Rows = list[tuple[Any, ...]]
 
+# One encoder for all: json.dumps makes a new one for each call with settings.
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 _PG = {
     "id": "bigint",
     "int": "bigint",

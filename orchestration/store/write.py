@@ -6,7 +6,6 @@ One UPDATE and one INSERT of node runs, one INSERT of events, one UPDATE of exec
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -165,7 +164,7 @@ def _state(
         "started_at": at(times.started_at),
         "finished_at": at(times.finished_at),
         "result": row.result,
-        "error": json.dumps(row.error) if row.error is not None else None,
+        "error": sql.to_json(row.error) if row.error is not None else None,
         "worker": None,
         "pid": None,
         "lease_until": None,
@@ -266,7 +265,7 @@ def _events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> list[di
         | {
             "execution_id": sql.key(connection, item.id),
             "at": clock.write(connection, event["at"]),
-            "data": json.dumps(event["data"], ensure_ascii=False),
+            "data": sql.to_json(event["data"]),
         }
         for item in items
         for event in item.events
@@ -328,8 +327,8 @@ def _execution(connection: BaseDatabaseWrapper, item: Locked) -> dict[str, Any]:
         "failures": view.failures,
         "blocked_nodes": view.blocked,
         "output": item.output,
-        "error": json.dumps(view.error) if view.error is not None else None,
-        "cause": json.dumps(item.cause) if item.cause is not None else None,
+        "error": sql.to_json(view.error) if view.error is not None else None,
+        "cause": sql.to_json(item.cause) if item.cause is not None else None,
         "finished_at": clock.write(connection, item.now) if view.status.is_terminal else None,
         "deadline_at": clock.write(connection, item.timeout_at),
     }
