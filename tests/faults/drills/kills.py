@@ -66,7 +66,7 @@ def kill_waiting(trial: Trial) -> None:
     wait_until(lambda: len(trial.starts(id)) >= 2, what="the second begins")
 
 
-@drill("kill -9 of workers at random, with little or no time between", times=40, short=12)
+@drill("kill -9 of workers at random, with little or no time between", times=40, short=8)
 def kill_random(trial: Trial) -> None:
     for _ in range(trial.chance.randint(1, 2)):
         workers = wait_until(trial.crew.cluster.workers, what="a worker is there")

@@ -17,7 +17,7 @@ from tests.orchestration.store_helpers import ABOUT, done, status, together
 from . import drill
 
 
-@drill("a cancel against a completion", times=1000, short=300, fed=False)
+@drill("a cancel against a completion", times=1000, short=200, fed=False)
 def cancel_against_completion(trial: Trial) -> None:
     id = trial.begin(workflows.raced)
     held = claim(Claimer(uuid.uuid4(), 0, (workflows.RACE,), "sync", 30.0), 1)
