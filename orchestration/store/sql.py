@@ -20,12 +20,13 @@ Rows = list[tuple[Any, ...]]
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _PG = {
-    "id": "bigint",
-    "int": "bigint",
-    "uuid": "uuid",
-    "text": "text",
-    "bool": "boolean",
-    "time": "timestamptz",
+    "id": "::bigint",
+    "int": "::bigint",
+    "uuid": "::uuid",
+    "bool": "::boolean",
+    "time": "::timestamptz",
+    "json": "::json",
+    "jsonb": "::jsonb",
 }
 
 
@@ -38,24 +39,32 @@ def recordset(vendor: str, columns: dict[str, str]) -> str:
 
     Column kinds: id int uuid text bool time json jsonb (JSON travels as text, so that numbers keep their digits).
     """
+    items = ", ".join(f'{value} AS "{name}"' for name, value in values(vendor, columns).items())
+    return f"(SELECT {items} FROM {source(vendor)} WHERE {few(vendor)}) AS r"
+
+
+def values(vendor: str, columns: dict[str, str]) -> dict[str, str]:
+    """Return each column's expression over `source`."""
     if vendor == "postgresql":
-        items = ", ".join(
-            f'(value->>{n})::{_PG.get(kind, "text")} AS "{name}"'
-            for n, (name, kind) in enumerate(columns.items())
-        )
-        # A range over an unknown column is believed to leave one row of it. Without that, PostgreSQL expects a hundred
-        # and reads small tables whole to join them, which is slow once updates have left dead rows there.
-        source = (
-            "jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS x(value, n) WHERE n BETWEEN 1 AND 1000000"
-        )
-        return f"(SELECT {items} FROM {source}) AS r"
-    items = ", ".join(f"json_extract(value, '$[{n}]') AS \"{name}\"" for n, name in enumerate(columns))
-    return f"(SELECT {items} FROM json_each(%s)) AS r"
+        return {name: f"(value->>{n}){_PG.get(kind, '')}" for n, (name, kind) in enumerate(columns.items())}
+    return {name: f"json_extract(value, '$[{n}]')" for n, name in enumerate(columns)}
 
 
-def value(vendor: str, name: str, kind: str) -> str:
-    """Return the expression for a record set's column, cast where PostgreSQL asks for it."""
-    return f'r."{name}"::{kind}' if kind in ("json", "jsonb") and vendor == "postgresql" else f'r."{name}"'
+def source(vendor: str) -> str:
+    """Return the FROM item for the parameter that `records` makes."""
+    return (
+        "jsonb_array_elements(%s::jsonb) WITH ORDINALITY r(value, at)"
+        if vendor == "postgresql"
+        else "json_each(%s) r"
+    )
+
+
+def few(vendor: str) -> str:
+    """Return a condition, always true, from which PostgreSQL concludes that `source` has one row.
+
+    Else it expects a hundred, and reads small tables whole to join them: slow, once updates have left dead rows.
+    """
+    return "r.at BETWEEN 1 AND 1000000" if vendor == "postgresql" else "true"
 
 
 def records(columns: dict[str, str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -117,11 +117,10 @@ _EXECUTION = {
 @cache
 def _insert_text(vendor: str) -> str:
     names = ", ".join(_EXECUTION)
-    values = ", ".join(sql.value(vendor, name, kind) for name, kind in _EXECUTION.items())
-    source = sql.recordset(vendor, _EXECUTION)
+    values = ", ".join(sql.values(vendor, _EXECUTION).values())
     return (
         f"INSERT INTO orchestration_execution ({names}, failures, blocked_nodes, queue)"
-        f" SELECT {values}, 0, 0, '' FROM {source} WHERE true"
+        f" SELECT {values}, 0, 0, '' FROM {sql.source(vendor)} WHERE {sql.few(vendor)}"
     )
 
 

@@ -188,34 +188,33 @@ def _birth(connection: BaseDatabaseWrapper, item: Locked, key: Key, spec: NodeSp
 
 
 @cache
-def _update_text(vendor: str) -> str:
-    source = sql.recordset(vendor, _UPDATE)
-    return f"UPDATE orchestration_noderun AS n SET {_update_sets(vendor)} FROM {source} WHERE n.id = r.id"
-
-
-def _update_sets(vendor: str) -> str:
+def _update_text(vendor: str, columns: tuple[str, ...] = tuple(_UPDATE), condition: str = "true") -> str:
+    new = sql.values(vendor, {name: _UPDATE_KNOWN[name] for name in columns})
     sets = []
-    for name, kind in _UPDATE.items():
-        new = sql.value(vendor, name, kind)
+    for name in _UPDATE:
+        value = new[name]
         if name == "lease_until":
             # Whoever still runs keeps the lease the heartbeat gave; whoever does not has none.
-            new = f"CASE WHEN r.status = 'running' THEN COALESCE({new}, n.lease_until) END"
+            value = f"CASE WHEN {new['status']} = 'running' THEN COALESCE({value}, n.lease_until) END"
         elif name in _KEEP:
-            new = f'COALESCE({new}, n."{name}")'
+            value = f'COALESCE({value}, n."{name}")'
         if name != "id":
-            sets.append(f'"{name}" = {new}')
-    return ", ".join(sets)
+            sets.append(f'"{name}" = {value}')
+    return (
+        f"UPDATE orchestration_noderun AS n SET {', '.join(sets)} FROM {sql.source(vendor)}"
+        f" WHERE n.id = {new['id']} AND {sql.few(vendor)} AND {condition}"
+    )
 
 
 @cache
 def _births_text(vendor: str, condition: str = "true") -> str:
     names = ", ".join(f'"{name}"' for name in _INSERT)
-    values = ", ".join(sql.value(vendor, name, kind) for name, kind in _INSERT.items())
+    values = ", ".join(sql.values(vendor, _INSERT).values())
     false = "false" if vendor == "postgresql" else "0"
     # Never without WHERE: else SQLite's parser takes what follows the SELECT for a part of its FROM.
     return (
         f"INSERT INTO orchestration_noderun ({names}, superseded, labels)"
-        f" SELECT {values}, {false}, '{{}}' FROM {sql.recordset(vendor, _INSERT)} WHERE {condition}"
+        f" SELECT {values}, {false}, '{{}}' FROM {sql.source(vendor)} WHERE {sql.few(vendor)} AND {condition}"
         f' RETURNING id, execution_id, node, "index", for_node'
     )
 
@@ -229,20 +228,19 @@ def _guarded_text(alone: bool) -> str:
     """
     pg = "postgresql"
     # An array, not a join: the planner believes in one row and would compare each with each.
-    known = "r.execution_id = ANY(ARRAY(SELECT id FROM won))"
+    won = "{} = ANY(ARRAY(SELECT id FROM won))"
+    update = _update_text(pg, tuple(_UPDATE_KNOWN), won.format(sql.values(pg, _UPDATE_KNOWN)["execution_id"]))
     free = (
         "free AS MATERIALIZED (SELECT id FROM orchestration_execution WHERE id = ANY(%s::uuid[])"
         " ORDER BY id FOR UPDATE SKIP LOCKED), "
     )
+    known = sql.values(pg, _EXECUTION_KNOWN)
+    guard = f"e.seq = {known['known']}" + ("" if alone else " AND e.id = ANY(ARRAY(SELECT id FROM free))")
     return (
-        f"WITH {'' if alone else free}"
-        f"won AS (UPDATE orchestration_execution AS e SET {_executions_sets(pg)}"
-        f" FROM {sql.recordset(pg, _EXECUTION_KNOWN)}{'' if alone else ' JOIN free ON free.id = r.id'}"
-        " WHERE e.id = r.id AND e.seq = r.known RETURNING e.id), "
-        f"changed AS (UPDATE orchestration_noderun AS n SET {_update_sets(pg)}"
-        f" FROM {sql.recordset(pg, _UPDATE_KNOWN)} WHERE n.id = r.id AND {known}), "
-        f"born AS ({_births_text(pg, known)}), "
-        f"logged AS ({_events_text(pg, known)}) "
+        f"WITH {'' if alone else free}won AS ({_executions_text(pg, tuple(_EXECUTION_KNOWN), guard)} RETURNING e.id), "
+        f"changed AS ({update}), "
+        f"born AS ({_births_text(pg, won.format(sql.values(pg, _INSERT)['execution_id']))}), "
+        f"logged AS ({_events_text(pg, won.format(sql.values(pg, _EVENT)['execution_id']))}) "
         "SELECT NULL::bigint, id, NULL, NULL::integer, NULL FROM won UNION ALL SELECT * FROM born"
     )
 
@@ -275,10 +273,10 @@ def _events(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> list[di
 @cache
 def _events_text(vendor: str, condition: str = "true") -> str:
     names = ", ".join(f'"{name}"' for name in _EVENT)
-    values = ", ".join(sql.value(vendor, name, kind) for name, kind in _EVENT.items())
-    source = sql.recordset(vendor, _EVENT)
+    values = ", ".join(sql.values(vendor, _EVENT).values())
     return (
-        f"INSERT INTO orchestration_executionevent ({names}) SELECT {values} FROM {source} WHERE {condition}"
+        f"INSERT INTO orchestration_executionevent ({names}) SELECT {values} FROM {sql.source(vendor)}"
+        f" WHERE {sql.few(vendor)} AND {condition}"
     )
 
 
@@ -300,18 +298,18 @@ _EXECUTION_KNOWN = {**_EXECUTION, "known": "int"}
 
 
 @cache
-def _executions_text(vendor: str) -> str:
-    source = sql.recordset(vendor, _EXECUTION)
-    return (
-        f"UPDATE orchestration_execution AS e SET {_executions_sets(vendor)} FROM {source} WHERE e.id = r.id"
-    )
-
-
-def _executions_sets(vendor: str) -> str:
-    return ", ".join(
-        f'"{name}" = ' + (f"COALESCE({new}, e.cause)" if name == "cause" else new)
-        for name, new in ((name, sql.value(vendor, name, kind)) for name, kind in _EXECUTION.items())
+def _executions_text(
+    vendor: str, columns: tuple[str, ...] = tuple(_EXECUTION), condition: str = "true"
+) -> str:
+    new = sql.values(vendor, {name: _EXECUTION_KNOWN[name] for name in columns})
+    sets = ", ".join(
+        f'"{name}" = ' + (f"COALESCE({new[name]}, e.cause)" if name == "cause" else new[name])
+        for name in _EXECUTION
         if name != "id"
+    )
+    return (
+        f"UPDATE orchestration_execution AS e SET {sets} FROM {sql.source(vendor)}"
+        f" WHERE e.id = {new['id']} AND {sql.few(vendor)} AND {condition}"
     )
 
 
