@@ -29,7 +29,7 @@ class Keeper(threading.Thread):
         self.about = about
         self._ended = threading.Event()
         self._beat_at = 0.0
-        self._registered = False
+        self._synced = False
 
     def run(self) -> None:
         while not self._ended.is_set():
@@ -63,10 +63,11 @@ class Keeper(threading.Thread):
         now = time.monotonic()
         if now - self._beat_at < HEARTBEAT:
             return
-        if not self._registered or not workers.beat(self.about.worker):
+        # The beat first: the row may be there though the answer to its insert never came.
+        if not workers.beat(self.about.worker):
             about = self.about
             workers.register(about.worker, about.name, about.queues, about.slots, VERSION, registry.broken())
-            if not self._registered:
-                versions.sync()
-            self._registered = True
+        if not self._synced:
+            versions.sync()
+            self._synced = True
         self._beat_at = now
