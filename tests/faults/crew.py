@@ -288,10 +288,9 @@ class Trial:
             with suppress(AssertionError):
                 wait_until(lambda found=cluster: len(found.workers()) == WORKERS, 10.0)  # type: ignore[misc]
             workers.append((len(cluster.workers()), WORKERS))
-            for sentence in OURS:
-                self.check(
-                    sentence not in cluster.log, f"a cluster says “{sentence}”:\n{cluster.log[-3000:]}"
-                )
+            errors = [sentence for sentence in OURS if sentence in cluster.log]
+            told = cluster.log[max(0, cluster.log.find("Traceback")) :][:4000]
+            self.check(not errors, f"a cluster says {errors}:\n{told}")
         return self.evidence(workers)
 
     def evidence(self, workers: list[tuple[int, int]]) -> Evidence:
