@@ -21,6 +21,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RemoveIndex(
+            model_name='executionevent',
+            name='event_cursor',
+        ),
         migrations.RemoveConstraint(
             model_name='execution',
             name='execution_status_known',

@@ -231,7 +231,6 @@ class ExecutionEvent(models.Model):
             models.UniqueConstraint(fields=["execution", "seq"], name="event_seq_once"),
             models.CheckConstraint(name="event_seq_from_1", condition=Q(seq__gte=1)),
         ]
-        indexes = [models.Index(fields=["txid", "id"], name="event_cursor")]
 
     def __str__(self) -> str:
         return f"{self.seq} {self.type}"

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
+from functools import cached_property
 from typing import Any
 
 from orchestration.engine.errors import InvalidOption, NodeCancelled, UnknownResult
@@ -106,7 +107,11 @@ class Context:
         # A copy: the spec is shared by every execution that this process runs.
         self.params: dict[str, Any] = copy.deepcopy(dict(spec.params)) if spec.params else {}
         self.results = Results(graph, spec, self._load_results)
-        self.log = _logger(held)
+
+    @cached_property
+    def log(self) -> logging.Logger:
+        """A logger whose lines are kept and shown live."""
+        return _logger(self._held)
 
     @property
     def idempotency_key(self) -> str:

@@ -48,7 +48,9 @@ def settle_one(item: Locked, outcome: Settled) -> bool:
         began = at - dt.timedelta(milliseconds=outcome.result.duration or 0.0)
         # Two clocks measure to within a hair; a node never shows as begun before it was released.
         times.started_at = max(began, times.ready_at) if times.ready_at is not None else began
-    result = replace(outcome.result, jitter=random.random())
+    result = outcome.result
+    if result.outcome is not Outcome.SUCCEEDED:
+        result = replace(result, jitter=random.random())
     item.run(decide(item.graph, item.view, result), at)
     return True
 
