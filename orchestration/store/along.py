@@ -29,6 +29,7 @@ class Along:
     keep: bool = False
     lost_too: bool = True
     claimed: list[Claim] = field(default_factory=list)
+    asked: bool = False  # the statements claim
 
     def keep_children(self, items: Sequence[Locked]) -> Kept:
         """Let released children be born running to the seat, as far as it may run them and has room."""
@@ -55,7 +56,8 @@ class Along:
         """Return what claims for the room that is left, and what wakes idle workers where they may be needed."""
         room = self.take - len(self.claimed) - len(kept)
         found = []
-        if self.claimer is not None and room > 0:
+        self.asked = room > 0
+        if self.claimer is not None and self.asked:
             alone = self.lost_too and not kept and not self.claimed
             found.append(claim_statement(connection, self.claimer, room, lost_too=alone))
         released = [self._fits(item, key) for item in items for key in item.ready]
@@ -69,7 +71,7 @@ class Along:
     ) -> None:
         """Take the claims: what was kept (of the executions that were won), and what the statements found."""
         self.claimed += [_kept(item, key) for item, key in kept if won is None or item.id in won]
-        if self.claimer is not None and rows and self.take > len(kept):
+        if self.claimer is not None and self.asked:
             self.claimed += read_claims(rows[0], asked_at)
 
 

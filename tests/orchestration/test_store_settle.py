@@ -411,3 +411,16 @@ def _step(chance, id, mine):
     )
     for one in claims:
         settle_whole(done([one], chance.choice(kinds)))
+
+
+def test_what_is_full_after_half_of_a_settle_claims_nothing_with_the_rest():
+    """One execution is as it was known, the other is not and is settled under its lock; its children wake others."""
+    for _ in range(2):
+        begin({"a": [], "b": ["a"], "c": ["a"]})
+    mine = seat()
+    first, second = claim(mine, 2)
+    assert leases.begun(second, 0.0, "somebody")
+    report = settle(done([first, second]), mine, take=1)
+    assert [one.key.node for one in report.claimed] == ["b"]
+    assert (report.left, report.refused) == ([], [])
+    assert {nodes(one.execution_id)["a"] for one in (first, second)} == {"succeeded"}
