@@ -143,9 +143,11 @@ class Trial:
     victims: list[Entry] = field(default_factory=list)  # which node each process was at that a trap killed
     _mended: set[uuid.UUID] = field(default_factory=set)
     _began: int = 0
+    _logs: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._began = len(self.crew.ledger.all())
+        self._logs = {cluster.pid: len(cluster.log) for cluster in self.crew.clusters}
 
     def check(self, holds: bool, sentence: str) -> None:
         """Count something that this fault alone promises."""
@@ -288,8 +290,9 @@ class Trial:
             with suppress(AssertionError):
                 wait_until(lambda found=cluster: len(found.workers()) == WORKERS, 10.0)  # type: ignore[misc]
             workers.append((len(cluster.workers()), WORKERS))
-            errors = [sentence for sentence in OURS if sentence in cluster.log]
-            told = cluster.log[max(0, cluster.log.find("Traceback")) :][:4000]
+            log = cluster.log[self._logs.get(cluster.pid, 0) :]
+            errors = [sentence for sentence in OURS if sentence in log]
+            told = log[max(0, log.find("Traceback")) :][:4000]
             self.check(not errors, f"a cluster says {errors}:\n{told}")
         return self.evidence(workers)
 
