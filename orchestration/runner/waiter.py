@@ -46,7 +46,8 @@ class Waiter:
     def wait(self, seconds: float) -> None:
         """Return when something may have changed, at the latest after so many seconds."""
         if sql.is_postgres(connection):
-            self._wait_for_notify(seconds)
+            with connection.wrap_database_errors:  # lanes know Django's errors, not psycopg's
+                self._wait_for_notify(seconds)
         else:
             self._wait_for_change(seconds)
         with contextlib.suppress(BlockingIOError):

@@ -1,0 +1,22 @@
+"""How an idle lane waits."""
+
+import psycopg
+import pytest
+from django.db import DatabaseError, connection
+
+from orchestration.runner.waiter import Waiter
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_the_server_ends_is_an_error_that_a_lane_waits_out():
+    waiter = Waiter()
+    waiter.prepare()
+    parameters = connection.get_connection_params()
+    own = {name: parameters[name] for name in ("dbname", "user", "password", "host") if parameters.get(name)}
+    with psycopg.connect(**own, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+    with pytest.raises(DatabaseError):
+        waiter.wait(5.0)
+    waiter.close()
+    connection.close()
