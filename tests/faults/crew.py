@@ -290,10 +290,10 @@ class Trial:
             with suppress(AssertionError):
                 wait_until(lambda found=cluster: len(found.workers()) == WORKERS, 10.0)  # type: ignore[misc]
             workers.append((len(cluster.workers()), WORKERS))
-            log = cluster.log[self._logs.get(cluster.pid, 0) :]
-            errors = [sentence for sentence in OURS if sentence in log]
-            told = log[max(0, log.find("Traceback")) :][:4000]
-            self.check(not errors, f"a cluster says {errors}:\n{told}")
+            said = cluster.log[self._logs.get(cluster.pid, 0) :]
+            errors = [sentence for sentence in OURS if sentence in said]
+            traceback = said[max(0, said.find("Traceback")) :][:4000]
+            self.check(not errors, f"a cluster says {errors}:\n{traceback}")
         return self.evidence(workers)
 
     def evidence(self, workers: list[tuple[int, int]]) -> Evidence:
