@@ -110,7 +110,7 @@ with_schema = WorkflowBuilder("t-schema", input_schema=schema).add_node("work", 
 _batch = WorkflowBuilder("t-batch").add_node("warm-0", quick)
 for _n in range(1, 40):
     _batch.add_node(f"warm-{_n}", quick, depends_on=[f"warm-{_n - 1}"])
-_batch.add_node("pause", wait, depends_on=["warm-39"], params={"seconds": 0.008})
+_batch.add_node("pause", wait, depends_on=["warm-39"], params={"seconds": 0.022})
 _batch.add_node("a-slow", wait, depends_on=["pause"], params={"seconds": 2.5})
 for _n in range(60):
     _batch.add_node(f"leaf-{_n}", quick, depends_on=["pause"])
