@@ -47,7 +47,7 @@ def spring(moment: str, claim: Any = None) -> None:
         sign = int(trap.read_text())
         trap.unlink()  # one of those that are here at the same time succeeds
         about = (str(claim.execution_id), claim.key.node, claim.attempt) if claim else ("", "", 0)
-        ledger.write(f"trap {moment}", *about)
+        ledger.write(f"trap {moment}", *about, fence=claim.fence if claim else 0)
         # To this thread: sent to the process, another might take it, and this one go on for a moment.
         signal.pthread_kill(threading.get_ident(), sign)
 

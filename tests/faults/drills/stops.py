@@ -85,10 +85,9 @@ def _is_locked() -> bool:
 
 
 def _taken_over(trial: Trial, asleep: Entry) -> bool:
-    return any(
-        start.node == asleep.node and start.execution == asleep.execution and start.tick > asleep.tick
-        for start in trial.starts()
-    )
+    """Say whether the node has begun for a later claim than that of the process that sleeps."""
+    later = (start for start in trial.starts() if start.about["fence"] > asleep.about["fence"])
+    return any((start.execution, start.node) == (asleep.execution, asleep.node) for start in later)
 
 
 @drill("SIGTERM: the cluster drains; and its restart", times=20, short=2)
