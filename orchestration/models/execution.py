@@ -23,7 +23,7 @@ from orchestration.engine.states import (
 )
 from security.fields import Xid8Field
 
-from .checks import choices, exactly_when, finished_when
+from .checks import choices, status_fits
 from .definition import Workflow, WorkflowVersion
 from .fields import WrittenJSONField
 
@@ -80,12 +80,13 @@ class Execution(models.Model):
         verbose_name = _("execution")
         verbose_name_plural = _("executions")
         constraints = [
-            finished_when("execution_finished_iff_terminal", EXECUTION_TERMINAL, EXECUTION_LIVE),
             models.CheckConstraint(
-                name="execution_priority_1_to_5", condition=Q(priority__gte=1, priority__lte=5)
-            ),
-            models.CheckConstraint(
-                name="execution_closed_when_terminal", condition=Q(finished_at__isnull=True) | Q(open_nodes=0)
+                name="execution_status_fits",
+                condition=status_fits(
+                    (Q(finished_at__isnull=True), EXECUTION_LIVE),
+                    (~Q(open_nodes=0), None),
+                    otherwise=EXECUTION_TERMINAL,
+                ),
             ),
         ]
         indexes = [
@@ -162,22 +163,14 @@ class NodeRun(models.Model):
         verbose_name = _("node run")
         verbose_name_plural = _("node runs")
         constraints = [
-            finished_when("node_finished_iff_terminal", NODE_TERMINAL, NODE_LIVE),
-            exactly_when(
-                "node_leased_iff_running", Q(lease_until__isnull=False), Q(status=NodeStatus.RUNNING)
-            ),
             models.CheckConstraint(
-                name="node_superseded_is_ended", condition=Q(superseded=False) | Q(finished_at__isnull=False)
-            ),
-            models.CheckConstraint(
-                name="node_verdict_only_pending", condition=Q(verdict="") | Q(status=NodeStatus.PENDING)
-            ),
-            models.CheckConstraint(
-                name="node_held_only_ready", condition=Q(held=False) | Q(status=NodeStatus.READY)
-            ),
-            models.UniqueConstraint(
-                fields=["execution", "generation", "node", "index", "for_node"],
-                name="node_run_once_a_generation",
+                name="node_status_fits",
+                condition=status_fits(
+                    (Q(lease_until__isnull=False, finished_at__isnull=True), {NodeStatus.RUNNING}),
+                    (Q(lease_until__isnull=False), None),
+                    (Q(finished_at__isnull=True), NODE_LIVE - {NodeStatus.RUNNING}),
+                    otherwise=NODE_TERMINAL,
+                ),
             ),
             # No two present rows of one node, whichever generation bore them.
             models.UniqueConstraint(
@@ -229,7 +222,6 @@ class ExecutionEvent(models.Model):
         verbose_name_plural = _("events")
         constraints = [
             models.UniqueConstraint(fields=["execution", "seq"], name="event_seq_once"),
-            models.CheckConstraint(name="event_seq_from_1", condition=Q(seq__gte=1)),
         ]
 
     def __str__(self) -> str:

@@ -177,7 +177,8 @@ class Lane:
         if not keep:
             self._streak_began = now
         room = self._room() if more else 0
-        take = room if now - self._fed_at > HUNGER else min(room, 1 if keep else 0)
+        # Whoever keeps nothing along looks for what is most urgent: else another worker would be woken for it.
+        take = room if not keep or now - self._fed_at > HUNGER else min(room, 1)
         outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]
         # Under load a seat is only ever empty here, between two batches: a row once lost gets its turn now.
         empties = len(self.seat.held()) == len(batch)

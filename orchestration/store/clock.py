@@ -52,15 +52,6 @@ def read(value: Any) -> dt.datetime:
     return dt.datetime.fromisoformat(value).replace(tzinfo=dt.UTC)
 
 
-def write(connection: BaseDatabaseWrapper, at: dt.datetime | None) -> str | None:
-    """Return the text that both the column and a JSON record set take for the moment."""
-    if at is None:
-        return None
-    if connection.vendor == "postgresql":
-        return at.isoformat()
-    return str(at.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds"))
-
-
 def _sqlite_now(delta: float) -> str:
     moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=delta)
     return moment.replace(tzinfo=None).isoformat(" ", "microseconds")

@@ -7,7 +7,6 @@ execution lock.
 from __future__ import annotations
 
 import datetime as dt
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ def look(claims: Sequence[Claim], using: str = DEFAULT_DB_ALIAS) -> dict[int, st
 
 
 def _held(claims: Sequence[Claim]) -> str:
-    return sql.records(_HELD, ({"id": claim.run_id, "fence": claim.fence} for claim in claims))
+    return sql.to_json([(claim.run_id, claim.fence) for claim in claims])
 
 
 def begun(claim: Claim, ago: float, worker: str, using: str = DEFAULT_DB_ALIAS) -> bool:
@@ -91,7 +90,7 @@ def report_progress(claim: Claim, progress: dict[str, Any], using: str = DEFAULT
     text = (
         "UPDATE orchestration_noderun SET progress = %s WHERE id = %s AND fence = %s AND status = 'running'"
     )
-    execute(connection, text, [json.dumps(progress), claim.run_id, claim.fence])
+    execute(connection, text, [sql.to_json(progress), claim.run_id, claim.fence])
 
 
 _LINE = {"number": "int", "at": "time", "level": "int", "message": "text"}
@@ -100,15 +99,7 @@ _LINE = {"number": "int", "at": "time", "level": "int", "message": "text"}
 def write_lines(claim: Claim, lines: Sequence[Line], using: str = DEFAULT_DB_ALIAS) -> None:
     """Keep log lines of this claim's body. Writing the same numbers twice keeps them once."""
     connection = connections[using]
-    rows = [
-        {
-            "number": line.number,
-            "at": clock.write(connection, line.at),
-            "level": line.level,
-            "message": line.message,
-        }
-        for line in lines
-    ]
+    rows = [(line.number, line.at, line.level, line.message) for line in lines]
     text = (
         "INSERT INTO orchestration_logline"
         ' (execution_id, node_run_id, fence, node, "index", attempt, number, at, level, message)'
@@ -117,7 +108,7 @@ def write_lines(claim: Claim, lines: Sequence[Line], using: str = DEFAULT_DB_ALI
         " WHERE n.id = %s AND n.fence = %s ORDER BY r.number ON CONFLICT DO NOTHING"
     )
     # A line's text is the author's; NUL is the one character PostgreSQL's text cannot hold.
-    data = sql.records(_LINE, rows).replace("\\u0000", "\\ufffd")
+    data = sql.records(connection, rows).replace("\\u0000", "\\ufffd")
     execute(connection, text, [claim.fence, claim.attempt, data, claim.run_id, claim.fence])
 
 

@@ -123,5 +123,4 @@ def in_pairs(connection: BaseDatabaseWrapper) -> str:
 
 
 def as_pairs(connection: BaseDatabaseWrapper, pairs: Iterable[tuple[uuid.UUID, str]]) -> str:
-    rows = ({"execution_id": sql.key(connection, id), "node": node} for id, node in pairs)
-    return sql.records(_PAIR, rows)
+    return sql.records(connection, pairs)

@@ -5,19 +5,19 @@ Sets of rows go in as one JSON parameter: `jsonb_array_elements` on PostgreSQL, 
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 Statement = tuple[str, list[Any]]
 Rows = list[tuple[Any, ...]]
-
-# One encoder for all: json.dumps makes a new one for each call with settings.
-to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _PG = {
     "id": "::bigint",
@@ -67,11 +67,25 @@ def few(vendor: str) -> str:
     return "r.at BETWEEN 1 AND 1000000" if vendor == "postgresql" else "true"
 
 
-def records(columns: dict[str, str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return rows as one JSON parameter: an array of arrays, each with these columns' values in their order."""
-    return json.dumps(
-        [[row[name] for name in columns] for row in rows], ensure_ascii=False, separators=(",", ":")
-    )
+def records(connection: BaseDatabaseWrapper, rows: Iterable[Sequence[Any]]) -> str:
+    """Return rows as one JSON parameter: an array of arrays, each with the columns' values in their order."""
+    if is_postgres(connection):
+        return to_json([*rows])
+    return to_json([[_as_django_keeps_it(value) for value in row] for row in rows])
+
+
+def _as_django_keeps_it(value: Any) -> Any:
+    """Return what stands in an SQLite column for a value for which JSON has a form of its own."""
+    if isinstance(value, uuid.UUID):
+        return value.hex
+    if isinstance(value, dt.datetime):
+        return value.astimezone(dt.UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return value
+
+
+def to_json(value: Any) -> str:
+    """Return our own data as compact JSON (what authors give goes through the engine's codec)."""
+    return orjson.dumps(value).decode()
 
 
 def key(connection: BaseDatabaseWrapper, id: uuid.UUID) -> str:
@@ -112,9 +126,7 @@ def json_text(connection: BaseDatabaseWrapper, column: str) -> str:
 
 def execute(connection: BaseDatabaseWrapper, text: str, params: list[Any]) -> Rows:
     """Run one statement and return its rows."""
-    with _cursor(connection) as cursor:
-        cursor.execute(text, params)
-        return _rows(connection, cursor)
+    return run(connection, [(text, params)])[0]
 
 
 def run(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> list[Rows]:
@@ -122,33 +134,30 @@ def run(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> lis
 
     On PostgreSQL they travel in one round trip and, outside of a transaction, are one.
     """
-    if not is_postgres(connection) or len(statements) == 1:
-        return [execute(connection, text, params) for text, params in statements]
-    from .pipeline import pipeline
-
-    connection.ensure_connection()
-    with connection.wrap_database_errors, pipeline(connection.connection):
-        cursors = [_cursor(connection) for _ in statements]
-        for cursor, (text, params) in zip(cursors, statements, strict=True):
-            cursor.execute(text, params)
-    return [_rows(connection, cursor) for cursor in cursors]
-
-
-def _rows(connection: BaseDatabaseWrapper, cursor: Any) -> Rows:
-    # psycopg makes an object for each column where it is asked for its description.
-    some = cursor.pgresult.nfields if is_postgres(connection) else cursor.description
-    return list(cursor.fetchall()) if some else []
-
-
-def _cursor(connection: BaseDatabaseWrapper) -> Any:
-    """Return a cursor that binds on the server where there is one, so that hot statements stay prepared.
-
-    Django's own cursors bind on the client, which has PostgreSQL parse and plan each text anew.
-    """
     if not is_postgres(connection):
-        return connection.cursor()
-    from django.db.backends.postgresql.base import ServerBindingCursor
+        return [_run_here(connection, *statement) for statement in statements]
+    from . import wire
 
     connection.ensure_connection()
-    cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
-    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined]
+    connection.validate_no_broken_transaction()
+    if connection.queries_logged or connection.execute_wrappers:
+        _tell(connection, statements)
+    with connection.wrap_database_errors:
+        return wire.ask(connection.connection, statements)
+
+
+def _run_here(connection: BaseDatabaseWrapper, text: str, params: list[Any]) -> Rows:
+    with connection.cursor() as cursor:
+        cursor.execute(text, params)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def _tell(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> None:
+    """Let whoever listens to Django's statements know of these, before they are sent."""
+    for text, params in statements:
+        tell: Callable[..., Any] = lambda *_: None  # noqa: E731
+        for wrapper in reversed(connection.execute_wrappers):
+            tell = partial(wrapper, tell)
+        tell(text, params, False, {"connection": connection, "cursor": None})
+        if connection.queries_logged:
+            connection.queries_log.append({"sql": text, "time": "0.000"})

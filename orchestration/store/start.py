@@ -75,8 +75,8 @@ def start(
         }
         items = {n: _prepare(version, order, now) for n, order in enumerate(orders) if n not in known}
         if items:
-            rows = [_execution(connection, version, orders[n], item) for n, item in items.items()]
-            executions = (_insert_text(connection.vendor), [sql.records(_EXECUTION, rows)])
+            rows = [_execution(version, orders[n], item) for n, item in items.items()]
+            executions = (_insert_text(connection.vendor), [sql.records(connection, rows)])
             new = list(items.values())
             others = [*also([item.id for item in new]), *wakeups.statements(connection)]
             turn.finish([executions, *births(connection, new), *others])
@@ -124,32 +124,28 @@ def _insert_text(vendor: str) -> str:
     )
 
 
-def _execution(
-    connection: BaseDatabaseWrapper, version: WorkflowVersion, order: Order, item: Locked
-) -> dict[str, Any]:
+def _execution(version: WorkflowVersion, order: Order, item: Locked) -> list[Any]:
     timeout = item.graph.timeout
-    at = clock.write(connection, item.now)
-    ends = item.now + dt.timedelta(seconds=timeout) if timeout is not None else None
-    return {
-        "id": sql.key(connection, item.id),
-        "workflow_id": version.workflow_id,
-        "version_id": version.pk,
-        "status": item.view.status.value,
-        "generation": item.view.generation,
-        "seq": item.seq,
-        "open_nodes": item.view.open,
-        "input": order.input,
-        "tags": json.dumps(order.tags),
-        "labels": json.dumps(order.labels),
-        "priority": order.priority,
-        "principal": json.dumps(order.principal),
-        "started_by_id": order.user_id,
-        "idempotency_key": order.idempotency_key,
-        "input_hash": input_hash(order.input) if order.idempotency_key else "",
-        "created_at": at,
-        "started_at": at,
-        "deadline_at": clock.write(connection, ends),
-    }
+    return [
+        item.id,
+        version.workflow_id,
+        version.pk,
+        item.view.status,
+        item.view.generation,
+        item.seq,
+        item.view.open,
+        order.input,
+        sql.to_json(order.tags),
+        sql.to_json(order.labels),
+        order.priority,
+        sql.to_json(order.principal),
+        order.user_id,
+        order.idempotency_key,
+        input_hash(order.input) if order.idempotency_key else "",
+        item.now,
+        item.now,
+        item.now + dt.timedelta(seconds=timeout) if timeout is not None else None,
+    ]
 
 
 def input_hash(text: str) -> str:
