@@ -16,6 +16,7 @@ from .policies import AtLeast, Join, RetryPolicy
 
 DEFAULT_QUEUE = "default"
 NODE_ID_LIMIT = 200
+LANES = ("sync", "async")  # bodies of either kind are claimed by lanes of their own
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Lane:
     def __init__(self, seat: Seat, stop_fds: Sequence[int], grace: float) -> None:
         self.seat = seat
         self.grace = grace
-        self.waiter = Waiter(stop_fds)
+        self.waiter = Waiter(self.name, stop_fds)
         self.pending: deque[Held] = deque()
         self.finished: deque[Finished] = deque()
         self.claimer = Claimer(seat.worker, seat.pid, seat.queues, self.name, seat.lease)

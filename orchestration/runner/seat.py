@@ -75,7 +75,8 @@ class Seat:
         with self._lock:
             if self._held.get(held.claim.run_id) is held:
                 del self._held[held.claim.run_id]
-            self.solo = any(other.claim.losses >= ALONE_AFTER for other in self._held.values())
+            if self.solo:
+                self.solo = any(other.claim.losses >= ALONE_AFTER for other in self._held.values())
             if not self._held:
                 self.busy.clear()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from django.db import DatabaseError, InterfaceError, connection, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 
 from orchestration.engine.states import Outcome
 
@@ -20,9 +20,8 @@ TARGET = 0.02  # seconds of work that a batch may hold
 
 def _left_open() -> bool:
     """Say whether a body left a transaction open: our settle must not become part of it."""
-    return connection.in_atomic_block or (
-        connection.connection is not None and not connection.get_autocommit()
-    )
+    ours = connections[DEFAULT_DB_ALIAS]
+    return ours.in_atomic_block or (ours.connection is not None and not ours.autocommit)
 
 
 def _reconnect() -> None:

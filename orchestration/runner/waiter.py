@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from django.db import connection
 
 from orchestration.store import sql
-from orchestration.store.wakeups import CHANNEL
+from orchestration.store.wakeups import channel
 
 LOOK = 0.02  # seconds between two looks at SQLite's data_version
 
@@ -20,7 +20,8 @@ LOOK = 0.02  # seconds between two looks at SQLite's data_version
 class Waiter:
     """Wait for work. Belongs to one thread (its connection); `wake` may be called from any."""
 
-    def __init__(self, stop_fds: Iterable[int] = ()) -> None:
+    def __init__(self, lane: str, stop_fds: Iterable[int] = ()) -> None:
+        self._channel = channel(lane)
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
@@ -40,7 +41,7 @@ class Waiter:
             self._version = self._data_version()
         elif self._listening is not connection.connection:
             with connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {CHANNEL}")
+                cursor.execute(f"LISTEN {self._channel}")
             self._listening = connection.connection
 
     def wait(self, seconds: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -34,7 +35,8 @@ class Along:
     def keep_children(self, items: Sequence[Locked]) -> Kept:
         """Let released children be born running to the seat, as far as it may run them and has room."""
         room = self.take - len(self.claimed) if self.keep else 0
-        kept = [(item, key) for item in items for key in item.ready if self._fits(item, key)][:room]
+        fitting = ((item, key) for item in items for key in item.ready if self._fits(item, key))
+        kept = list(islice(fitting, max(0, room)))
         for item, key in kept:
             row, times = item.view.rows[key], item.times[key]
             row.status = NodeStatus.RUNNING
@@ -60,10 +62,12 @@ class Along:
         if self.claimer is not None and self.asked:
             alone = self.lost_too and not kept and not self.claimed
             found.append(claim_statement(connection, self.claimer, room, lost_too=alone))
-        released = [self._fits(item, key) for item in items for key in item.ready]
+        released = [(item, key) for item in items for key in item.ready]
+        ours = sum(self._fits(item, key) for item, key in released)
         # What is due later, or not ours to run, is news for others in any case.
-        if not all(released) or len(released) > max(room, 0) + len(kept):
-            found += wakeups.statements(connection)
+        if ours < len(released) or ours > max(room, 0) + len(kept):
+            lanes = {item.graph.nodes[key.node].lane for item, key in released}
+            found += wakeups.statements(connection, lanes)
         return found
 
     def note(

@@ -18,7 +18,20 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine.graph import Graph
 from orchestration.engine.states import ExecutionStatus, NodeStatus
-from orchestration.engine.view import Command, Emit, Key, Release, Requeue, Row, Start, Supersede, View, apply
+from orchestration.engine.view import (
+    Command,
+    Emit,
+    End,
+    Judge,
+    Key,
+    Release,
+    Requeue,
+    Row,
+    Start,
+    Supersede,
+    View,
+    apply,
+)
 
 from . import clock, sql
 from .sql import Rows, Statement, execute
@@ -80,7 +93,7 @@ class Locked:
     superseded: list[tuple[Row, Times]] = field(default_factory=list)
     touched: set[Key] = field(default_factory=set)
     due: list[Key] = field(default_factory=list)  # rows with a verdict still to be settled
-    ready: list[Key] = field(default_factory=list)  # rows released or requeued here
+    ready: dict[Key, None] = field(default_factory=dict)  # rows released or requeued here, in order
     output: str | None = None
     cause: dict[str, Any] | None = None
     read_at: float = 0.0  # when `now` was asked for, on this process's monotonic clock
@@ -101,7 +114,7 @@ class Locked:
 
     def forget(self) -> None:
         """Forget what has been written, so that this can be decided on again."""
-        self.events, self.superseded, self.ready, self.touched = [], [], [], set()
+        self.events, self.superseded, self.ready, self.touched = [], [], {}, set()
         self.output, self.cause = None, None
         # Running rows are claims in hand; pending ones change with a line in the log; ready ones anybody may claim.
         kept = {NodeStatus.RUNNING, NodeStatus.PENDING}
@@ -141,20 +154,22 @@ class Locked:
         )
 
     def _note(self, key: Key, command: Command, at: dt.datetime | None) -> None:
-        row, times = self.view.rows[key], self.times.setdefault(key, Times())
+        times = self.times.get(key)
+        if times is None:
+            times = self.times[key] = Times()
         self.touched.add(key)
-        if row.status.is_terminal:
-            times.finished_at = times.finished_at or at or self.now
-        if isinstance(command, Release | Requeue):
-            times.started_at = None
-            times.ready_at = self.now
-            times.available_at = self.now + dt.timedelta(seconds=row.delay)
-            if key not in self.ready:
-                self.ready.append(key)
-        if row.verdict and not row.status.is_terminal and key not in self.due:
-            self.due.append(key)
-        if isinstance(command, Start) and times.started_at is None:
-            times.started_at = at or self.now
+        match command:
+            case End():
+                times.finished_at = at or self.now
+            case Release() | Requeue():
+                delay = self.view.rows[key].delay
+                times.started_at, times.ready_at = None, self.now
+                times.available_at = self.now + dt.timedelta(seconds=delay) if delay else self.now
+                self.ready[key] = None
+            case Judge():
+                self.due.append(key)
+            case Start():
+                times.started_at = times.started_at or at or self.now
 
 
 def elapsed(item: Locked) -> float | None:

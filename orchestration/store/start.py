@@ -60,25 +60,26 @@ def start(
     *,
     also: Callable[[list[uuid.UUID]], list[Statement]] = lambda ids: [],
 ) -> list[Started]:
-    """Insert the executions in one transaction, in a constant number of statements and two round trips.
+    """Insert the executions in one transaction, in a constant number of statements and one round trip.
 
     `also` gives statements that commit with the new ones. An idempotency key gives the execution that has it (while
     open, and for 24 h); with another input it raises IdempotencyConflict.
     """
     connection = connections[using]
     with transaction(connection) as turn:
-        now = clock.read(turn.run([(f"SELECT {clock.sql(connection)}", [])])[0][0][0])
-        known = {
-            n: found
-            for n, o in enumerate(orders)
-            if (found := _having_key(connection, version, o)) is not None
-        }
+        known = {}
+        if keyed := {n: order for n, order in enumerate(orders) if order.idempotency_key is not None}:
+            turn.run([])  # begins: what is found out now holds until the commit
+            found = {n: _having_key(connection, version, order) for n, order in keyed.items()}
+            known = {n: id for n, id in found.items() if id is not None}
+        now = clock.counted(connection)
         items = {n: _prepare(version, order, now) for n, order in enumerate(orders) if n not in known}
         if items:
             rows = [_execution(version, orders[n], item) for n, item in items.items()]
             executions = (_insert_text(connection.vendor), [sql.records(connection, rows)])
             new = list(items.values())
-            others = [*also([item.id for item in new]), *wakeups.statements(connection)]
+            lanes = {item.graph.nodes[key.node].lane for item in new for key in item.ready}
+            others = [*also([item.id for item in new]), *wakeups.statements(connection, lanes)]
             turn.finish([executions, *births(connection, new), *others])
     return [Started(known[n], True) if n in known else Started(items[n].id) for n in range(len(orders))]
 

@@ -34,8 +34,8 @@ class Transaction:
 
     def finish(self, statements: Sequence[Statement]) -> list[Rows]:
         """Run the last statements and commit."""
-        if not self._ours or not self._begun:
-            return self.run(statements)
+        if not self._begun:
+            return sql.run(self.connection, statements)  # what travels alone is a transaction of its own
         found = sql.run(self.connection, [*statements, ("COMMIT", [])])[:-1]
         self._begun = False
         return found

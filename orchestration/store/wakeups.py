@@ -6,17 +6,27 @@ On SQLite a waiting worker sees the file change (PRAGMA data_version) and needs 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from orchestration.engine.graph import LANES
 
 from . import sql
 from .sql import Statement, execute
 
-CHANNEL = "igon7_ready"
+
+def channel(lane: str) -> str:
+    """Return the channel that the lane's idle workers listen on: one each, so that nobody is woken for nothing."""
+    return f"igon7_ready_{lane}"
 
 
-def statements(connection: BaseDatabaseWrapper) -> list[Statement]:
+def statements(connection: BaseDatabaseWrapper, lanes: Collection[str] = LANES) -> list[Statement]:
     """Return what tells idle workers, at commit, that something may be claimed or is due earlier than they know."""
-    return [(f"SELECT pg_notify('{CHANNEL}', '')", [])] if sql.is_postgres(connection) else []
+    if not lanes or not sql.is_postgres(connection):
+        return []
+    calls = ", ".join(f"pg_notify('{channel(lane)}', '')" for lane in sorted(lanes))
+    return [(f"SELECT {calls}", [])]
 
 
 def wake(connection: BaseDatabaseWrapper) -> None:

@@ -15,7 +15,7 @@ def _wait_until_it_notices(waiter):
 @pytest.mark.postgres
 @pytest.mark.django_db(transaction=True)
 def test_a_session_that_the_server_ends_is_an_error_that_a_lane_waits_out():
-    waiter = Waiter()
+    waiter = Waiter("sync")
     waiter.prepare()
     parameters = connection.get_connection_params()
     own = {name: parameters[name] for name in ("dbname", "user", "password", "host") if parameters.get(name)}

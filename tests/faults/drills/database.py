@@ -11,7 +11,7 @@ from django.db import connection
 
 from igon7site.setup.postgres import Server
 from orchestration.runner.lanes import IDLE
-from orchestration.store.wakeups import CHANNEL
+from orchestration.store.wakeups import channel
 from tests.faults import workflows
 from tests.faults.crew import Trial
 
@@ -52,7 +52,7 @@ def lost_notify(trial: Trial) -> None:
     trial.crew.start(**{workflows.MUTE: "1"})
     heard = psycopg.connect(_server(trial).url, autocommit=True)
     with contextlib.closing(heard), mock.patch("orchestration.store.wakeups.statements", return_value=[]):
-        heard.execute(f"LISTEN {CHANNEL}")
+        heard.execute(f"LISTEN {channel('sync')}")
         # The idle look that finds the work is all that is left.
         with trial.fault(within=IDLE + 2.0):
             for workflow in workflows.LOAD:
