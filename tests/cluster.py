@@ -22,6 +22,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connection, connections
+from django.db.models import Q
 
 from igon7site.setup.processes import start
 from orchestration import executor, registry
@@ -270,11 +271,14 @@ def explain(id: uuid.UUID) -> str:
 
 
 def check_log(id: uuid.UUID) -> Folded:
-    """Check that the log has no gap and, folded, gives the rows; return what it says."""
+    """Check that the log has no gap and, folded, gives the rows, and that these are legal; return what it says."""
     told = fold(events(id))
     execution = Execution.objects.get(pk=id)
     assert (told.seq, told.status, told.generation) == (execution.seq, execution.status, execution.generation)
     assert told.nodes == _as_told(id), explain(id)
+    wrong = ~Q(verdict="") & ~Q(status="pending") | Q(held=True) & ~Q(status="ready")
+    wrong |= Q(superseded=True, finished_at__isnull=True)
+    assert not NodeRun.objects.filter(wrong, execution=id).exists(), explain(id)
     return told
 
 

@@ -63,9 +63,8 @@ def test_starting_a_large_graph_costs_what_a_small_one_costs():
     small = versions.version_of(_chain("small", 3))
     large = versions.version_of(_chain("large", 10_000))
     versions.graph_of(small.pk), versions.graph_of(large.pk)
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
+    start(small, [order()])  # the first asks for the time, which is counted on for a second
+    with CaptureQueriesContext(connection) as few:
         start(small, [order()])
     with CaptureQueriesContext(connection) as many:
         start(large, [order()])
