@@ -72,11 +72,10 @@ class AsyncLane(Lane):
         self._begin_pending()
         if self.finished:
             self.settle_finished()
-        elif not self.claim_more():
-            if self.seat.stopping.is_set():
-                time.sleep(0.02)  # the waiter would return at once: its stop has been said
-            else:
-                self.wait()
+        elif self.seat.stopping.is_set():
+            time.sleep(0.02)  # the waiter would return at once: its stop has been said
+        else:
+            self.wait()
 
     def _begin_pending(self) -> None:
         while self.pending:

@@ -57,6 +57,7 @@ class Lane:
         self._give_up_at: float | None = None
         self._streak_began = 0.0
         self._fed_at = 0.0
+        self._dry = False  # the last settle looked for more, and there was nothing at all
 
     def loop(self) -> None:
         """Work until the seat stops; errors of the database are waited out, results are kept meanwhile."""
@@ -178,13 +179,14 @@ class Lane:
             self._streak_began = now
         room = self._room() if more else 0
         # Whoever keeps nothing along looks for what is most urgent: else another worker would be woken for it.
-        take = room if not keep or now - self._fed_at > HUNGER else min(room, 1)
+        look = not keep or now - self._fed_at > HUNGER
         outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]
         # Under load a seat is only ever empty here, between two batches: a row once lost gets its turn now.
         empties = len(self.seat.held()) == len(batch)
-        report = settle(outcomes, self.claimer, take=take, keep=keep and take > 0, lost_too=empties)
-        if take > len(report.claimed):
+        report = settle(outcomes, self.claimer, take=room, keep=keep, look=look, lost_too=empties)
+        if report.looked and len(report.claimed) < room:
             self._fed_at = now
+        self._dry = report.looked and empties and not report.claimed
         left = {outcome.claim.run_id for outcome in report.left}
         for held, _, _ in batch:
             if held.claim.run_id not in left:
@@ -192,9 +194,13 @@ class Lane:
         return report
 
     def wait(self) -> None:
-        """Wait until there may be something to do."""
-        self.waiter.prepare()
-        if self.seat.stopping.is_set() or self.finished or self.claim_more():
+        """Claim what there is, or wait until there may be something to do."""
+        listened, dry = self.waiter.prepare(), self._dry
+        self._dry = False
+        if self.seat.stopping.is_set() or self.finished:
+            return
+        # What has come since the last settle, which found nothing, has been heard of.
+        if not (listened and dry) and self.claim_more():
             return
         limit = IDLE
         if self._room():

@@ -64,7 +64,7 @@ class SyncLane(Lane):
     def _settle_or_wait(self) -> None:
         if self.finished:
             self.settle_finished()
-        elif not self.claim_more() and not self.seat.stopping.is_set():
+        else:
             self.wait()
 
     def _run(self, held: Held) -> None:

@@ -34,15 +34,21 @@ class Waiter:
         with contextlib.suppress(BlockingIOError):
             os.write(self._write, b"!")
 
-    def prepare(self) -> None:
-        """Begin to notice changes; call before looking for work, so that none is made unseen in between."""
+    def prepare(self) -> bool:
+        """Begin to notice changes; call before looking for work, so that none is made unseen in between.
+
+        Return whether every change since the last wait has been noticed already.
+        """
         connection.ensure_connection()
         if not sql.is_postgres(connection):
             self._version = self._data_version()
-        elif self._listening is not connection.connection:
-            with connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {self._channel}")
-            self._listening = connection.connection
+            return False
+        if self._listening is connection.connection:
+            return True
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {self._channel}")
+        self._listening = connection.connection
+        return False
 
     def wait(self, seconds: float) -> None:
         """Return when something may have changed, at the latest after so many seconds."""

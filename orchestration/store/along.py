@@ -23,14 +23,19 @@ Kept = list[tuple[Locked, Key]]
 
 @dataclass(slots=True)
 class Along:
-    """Up to `take` rows for the claimer, released children before others where `keep`."""
+    """Up to `take` rows for the claimer, released children before others where `keep`.
+
+    Others are looked for with `look`, or when there is no child to keep.
+    """
 
     claimer: Claimer | None = None
     take: int = 0
     keep: bool = False
+    look: bool = True
     lost_too: bool = True
     claimed: list[Claim] = field(default_factory=list)
     asked: bool = False  # the statements claim
+    looked: bool = False  # such statements were sent
 
     def keep_children(self, items: Sequence[Locked]) -> Kept:
         """Let released children be born running to the seat, as far as it may run them and has room."""
@@ -58,14 +63,14 @@ class Along:
         """Return what claims for the room that is left, and what wakes idle workers where they may be needed."""
         room = self.take - len(self.claimed) - len(kept)
         found = []
-        self.asked = room > 0
+        self.asked = room > 0 and (self.look or not kept)
         if self.claimer is not None and self.asked:
             alone = self.lost_too and not kept and not self.claimed
             found.append(claim_statement(connection, self.claimer, room, lost_too=alone))
         released = [(item, key) for item in items for key in item.ready]
         ours = sum(self._fits(item, key) for item, key in released)
         # What is due later, or not ours to run, is news for others in any case.
-        if ours < len(released) or ours > max(room, 0) + len(kept):
+        if ours < len(released) or ours > len(kept) + (room if self.asked else 0):
             lanes = {item.graph.nodes[key.node].lane for item, key in released}
             found += wakeups.statements(connection, lanes)
         return found
@@ -75,6 +80,7 @@ class Along:
     ) -> None:
         """Take the claims: what was kept (of the executions that were won), and what the statements found."""
         self.claimed += [_kept(item, key) for item, key in kept if won is None or item.id in won]
+        self.looked |= self.asked
         if self.claimer is not None and self.asked:
             self.claimed += read_claims(rows[0], asked_at)
 

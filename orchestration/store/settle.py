@@ -35,6 +35,7 @@ class Report:
     refused: list[Settled] = field(default_factory=list)
     left: list[Settled] = field(default_factory=list)
     unfinished: list[uuid.UUID] = field(default_factory=list)
+    looked: bool = False  # for more than the children of what was settled
 
 
 def settle(
@@ -43,19 +44,22 @@ def settle(
     *,
     take: int = 0,
     keep: bool = False,
+    look: bool = True,
     lost_too: bool = True,
     using: str = DEFAULT_DB_ALIAS,
 ) -> Report:
     """Settle the outcomes; with a claimer, claim up to `take` rows along.
 
-    With `keep`, children released to this seat's lane and queue are born running to it. Outcomes of executions that
-    somebody else has locked come back in `left`; the first execution is waited for.
+    With `keep`, children released to this seat's lane and queue are born running to it, and without `look` others are
+    claimed only where there is no such child. Outcomes of executions that somebody else has locked come back in `left`;
+    the first execution is waited for.
     """
-    connection, along = connections[using], Along(claimer, take, keep, lost_too)
+    connection, along = connections[using], Along(claimer, take, keep, look, lost_too)
     report = Report(along.claimed)
     rest = _settle_known(connection, outcomes, along)
     if rest:
         _settle_locked(connection, rest, along, report)
+    report.looked = along.looked
     return report
 
 
