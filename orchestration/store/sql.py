@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import orjson
@@ -144,6 +144,26 @@ def run(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> lis
         _tell(connection, statements)
     with connection.wrap_database_errors:
         return wire.ask(connection.connection, statements)
+
+
+def as_one(connection: BaseDatabaseWrapper, statements: Sequence[Statement]) -> list[Statement]:
+    """Return as one statement, where PostgreSQL allows it, several of which only the last reads rows and none those of
+    another: each costs the server a plan to set up, and a result to tell.
+    """
+    if not is_postgres(connection):
+        return list(statements)
+    return [
+        (
+            _joined(tuple(text for text, _ in statements)),
+            [each for _, params in statements for each in params],
+        )
+    ]
+
+
+@cache
+def _joined(texts: tuple[str, ...]) -> str:
+    *first, last = texts
+    return f"WITH {', '.join(f's{number} AS ({text})' for number, text in enumerate(first))} {last}"
 
 
 def _run_here(connection: BaseDatabaseWrapper, text: str, params: list[Any]) -> Rows:

@@ -80,7 +80,7 @@ def start(
             new = list(items.values())
             lanes = {item.graph.nodes[key.node].lane for item in new for key in item.ready}
             others = [*also([item.id for item in new]), *wakeups.statements(connection, lanes)]
-            turn.finish([executions, *births(connection, new), *others])
+            turn.finish(sql.as_one(connection, [executions, *births(connection, new), *others]))
     return [Started(known[n], True) if n in known else Started(items[n].id) for n in range(len(orders))]
 
 
