@@ -17,7 +17,7 @@ from django.apps import apps
 from django.conf import settings
 
 from .engine import tasks
-from .engine.builder import Workflow
+from .engine.builder import Workflow, conditional
 from .engine.errors import GraphError, UnknownTask, UnknownWorkflow
 from .engine.graph import Graph, NodeSpec, suggest
 
@@ -160,7 +160,16 @@ def body_of(graph: Graph, node: str) -> tuple[NodeSpec, Callable[..., Any]]:
     on_retry = known.retry.on_retry if known is not None and known.retry is not None else None
     if on_retry is not None and spec.retry is not None:
         spec = replace(spec, retry=replace(spec.retry, on_retry=on_retry))
+    if spec.when is not None:
+        body = conditional(_condition_of(graph.name, spec, known), body)
     return spec, body
+
+
+def _condition_of(workflow: str, spec: NodeSpec, known: NodeSpec | None) -> Callable[..., Any]:
+    if known is None or known.when != spec.when or spec.id not in _workflows[workflow].conditions:
+        hint = "The installed code does not have this condition."
+        raise UnknownTask(node=spec.id, workflow=workflow, task=spec.when, hint=hint)
+    return _workflows[workflow].conditions[spec.id]
 
 
 def _known(workflow: str, spec: NodeSpec) -> NodeSpec | None:
@@ -196,6 +205,11 @@ def check_value(workflow: Workflow) -> Workflow:
             hint = "A workflow made at run time uses registered tasks: decorate the function with @task and name it."
             raise UnknownTask(node=spec.id, workflow=workflow.name, task=spec.body, hint=hint)
         _find_body(workflow.name, spec, known)
+        if known is None and spec.when is not None:
+            raise GraphError(
+                f'Node "{spec.id}" of workflow "{workflow.name}" has a `when`; a workflow made at run time is kept as'
+                " data and cannot carry a function. Define it in a module."
+            )
         if known is None and spec.retry is not None and spec.retry.on_retry is not None:
             raise GraphError(
                 f'Node "{spec.id}" of workflow "{workflow.name}" has an on_retry; a workflow made at run time is kept '

@@ -7,7 +7,7 @@ from typing import Any
 
 from orchestration import executor, queries
 from orchestration.engine.graph import Graph
-from orchestration.engine.policies import AtLeast
+from orchestration.engine.policies import AtLeast, Handles
 from orchestration.models import Artifact, Execution, WorkflowVersion
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.queries.events import instant
@@ -109,6 +109,13 @@ def version(row: WorkflowVersion) -> JSON:
     }
 
 
+def _handles(handles: Handles | None) -> JSON | None:
+    """Return what an error boundary catches; no nodes: those of the whole workflow; no types: all."""
+    if handles is None:
+        return None
+    return {"for_nodes": list(handles.for_nodes or ()), "error_types": list(handles.error_types)}
+
+
 def graph(graph: Graph) -> JSON:
     """Return nodes in their order of declaration, and edges as pairs [from, to]."""
     nodes = [
@@ -121,6 +128,8 @@ def graph(graph: Graph) -> JSON:
             "timeout": node.timeout,
             "queue": node.queue,
             "max_attempts": node.retry.max_attempts if node.retry else 1,
+            "fallback": node.fallback,
+            "handles": _handles(node.handles),
         }
         for node in graph.nodes.values()
     ]

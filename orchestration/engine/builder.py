@@ -15,7 +15,7 @@ from .codec import checksum, dump_payload, encode_graph
 from .durations import Duration, seconds
 from .errors import DuplicateNode, GraphError, InvalidOption
 from .graph import DEFAULT_QUEUE, NODE_ID_LIMIT, Graph, NodeSpec, make_graph
-from .policies import Join, RetryPolicy, check_join, check_priority
+from .policies import ErrorType, Handles, Join, RetryPolicy, check_join, check_priority, check_types
 
 Body = Callable[..., Any]
 PARAMS_LIMIT = 256 * 1024
@@ -32,6 +32,7 @@ class Workflow:
     input_schema: Mapping[str, Any] | None = None
     tags: tuple[str, ...] = ()
     module: str = field(default="", compare=False)
+    conditions: Mapping[str, Body] = field(default_factory=lambda: MappingProxyType({}))  # `when`, by node
 
     @property
     def name(self) -> str:
@@ -76,6 +77,7 @@ class WorkflowBuilder:
         self._output = output
         self._nodes: dict[str, NodeSpec] = {}
         self._bodies: dict[str, Body] = {}
+        self._conditions: dict[str, Body] = {}
         self._module = _calling_module()
 
     def add_node(
@@ -90,10 +92,18 @@ class WorkflowBuilder:
         timeout: Duration | None = None,
         queue: str = DEFAULT_QUEUE,
         priority: int | None = None,
+        when: Body | None = None,
+        fallback: str | None = None,
+        on_error: bool = False,
+        for_nodes: Iterable[str] | None = None,
+        error_types: Iterable[ErrorType] = (),
     ) -> Self:
         """Add a node; `body` takes ctx, or is the name of a registered @task.
 
-        Durations are seconds or texts such as "5m". Raises GraphError or InvalidOption, naming node and option.
+        Durations are seconds or texts such as "5m". `when` takes ctx; where it says no, the node is skipped. `fallback`
+        names the node that runs when this one has failed for good. With `on_error` the node is an error boundary: it
+        runs when one of `for_nodes` (default: any) fails with one of `error_types` (default: any). Raises GraphError or
+        InvalidOption, naming node and option.
         """
         _identifier("node id", id)
         if id in self._nodes:
@@ -109,6 +119,9 @@ class WorkflowBuilder:
             timeout=seconds(timeout, f'timeout of node "{id}"') if timeout is not None else None,
             queue=_queue(id, queue),
             priority=check_priority(priority) if priority is not None else None,
+            fallback=_identifier(f'fallback of node "{id}"', fallback) if fallback is not None else None,
+            handles=_handles(id, on_error, for_nodes, error_types),
+            when=self._condition(id, body, when),
         )
         return self
 
@@ -122,6 +135,7 @@ class WorkflowBuilder:
             self._schema,
             self._tags,
             self._module,
+            MappingProxyType(dict(self._conditions)),
         )
 
     def _reference(self, id: str, body: Body | str) -> str:
@@ -134,9 +148,47 @@ class WorkflowBuilder:
         self._bodies[id] = body
         if task_name := getattr(body, "igon7_task", None):
             return f"task:{task_name}"
-        named = inspect.unwrap(getattr(body, "func", body))
-        where = getattr(named, "__module__", type(named).__module__)
-        return f"{where}:{getattr(named, '__qualname__', type(named).__qualname__)}"
+        return _where(body)
+
+    def _condition(self, id: str, body: Body | str, when: Any) -> str | None:
+        if when is None:
+            return None
+        if not callable(when) or (is_async(when) and not is_async(body)):
+            expected = "a function that takes ctx (async only for an async body)"
+            raise InvalidOption(option=f'when of node "{id}"', value=when, expected=expected)
+        self._conditions[id] = when
+        return _where(when)
+
+
+class Declined(Exception):
+    """Raised instead of running a body whose condition said no."""
+
+
+def conditional(when: Body, body: Body) -> Body:
+    """Return a body that asks `when` first, and raises Declined where it says no."""
+    if not is_async(body):
+
+        def checked(ctx: Any) -> Any:
+            if not when(ctx):
+                raise Declined
+            return body(ctx)
+
+        return checked
+
+    async def checked_async(ctx: Any) -> Any:
+        said = when(ctx)
+        if not (await said if inspect.isawaitable(said) else said):
+            raise Declined
+        return await body(ctx)
+
+    return checked_async
+
+
+def _where(body: Body) -> str:
+    """Return "module:qualname" of a callable."""
+    named = inspect.unwrap(getattr(body, "func", body))
+    where = getattr(named, "__module__", type(named).__module__)
+    return f"{where}:{getattr(named, '__qualname__', type(named).__qualname__)}"
 
 
 def is_async(body: Body | str) -> bool:
@@ -164,15 +216,29 @@ def _queue(id: str, queue: Any) -> str:
     return queue
 
 
-def _names(id: str, names: Iterable[str]) -> tuple[str, ...]:
+def _names(id: str, names: Iterable[str], option: str = "depends_on") -> tuple[str, ...]:
     if isinstance(names, str):
-        raise GraphError(f'depends_on of node "{id}" is the text "{names}"; give a list: ["{names}"].')
+        raise GraphError(f'{option} of node "{id}" is the text "{names}"; give a list: ["{names}"].')
     if not isinstance(names, Iterable):
-        raise GraphError(f'depends_on of node "{id}" is {names!r}; give a list of node ids.')
+        raise GraphError(f'{option} of node "{id}" is {names!r}; give a list of node ids.')
     for name in (found := _stable(names)):
         if not isinstance(name, str):
-            raise GraphError(f'depends_on of node "{id}" holds {name!r}; give the ids of nodes, as texts.')
+            raise GraphError(f'{option} of node "{id}" holds {name!r}; give the ids of nodes, as texts.')
     return found
+
+
+def _handles(
+    id: str, on_error: bool, for_nodes: Iterable[str] | None, error_types: Iterable[ErrorType]
+) -> Handles | None:
+    types = check_types(f'error_types of node "{id}"', error_types)
+    nodes = tuple(dict.fromkeys(_names(id, for_nodes, "for_nodes"))) if for_nodes is not None else None
+    if on_error:
+        return Handles(nodes, types)
+    if nodes is not None or types:
+        raise GraphError(
+            f'Node "{id}" has for_nodes or error_types and is no error boundary. Add on_error=True.'
+        )
+    return None
 
 
 def _stable(names: Iterable[Any]) -> tuple[Any, ...]:

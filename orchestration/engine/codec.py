@@ -17,7 +17,7 @@ from typing import Any
 
 from .errors import CodecError, InvalidOption, NotSerialisable, PayloadTooLarge
 from .graph import Graph, NodeSpec, make_graph
-from .policies import AtLeast, Join, RetryPolicy, check_join
+from .policies import AtLeast, Handles, Join, RetryPolicy, check_join
 
 FORMAT = 1
 MAX_DEPTH = 500  # SQLite checks JSON to a depth of 1,000 (https://www.sqlite.org/json1.html), PostgreSQL to its stack's
@@ -141,7 +141,7 @@ def encode_graph(graph: Graph) -> dict[str, Any]:
 
 
 _NODE_DEFAULTS = NodeSpec("", "")
-_PLAIN = ("lane", "timeout", "queue", "priority")
+_PLAIN = ("lane", "timeout", "queue", "priority", "fallback", "when")
 
 
 def _encode_node(node: NodeSpec) -> dict[str, Any]:
@@ -155,7 +155,23 @@ def _encode_node(node: NodeSpec) -> dict[str, Any]:
         data["params"] = dict(node.params)
     if node.retry is not None:
         data["retry"] = _encode_retry(node.retry)
+    if node.handles is not None:
+        data["handles"] = _encode_handles(node.handles)
     return data
+
+
+def _encode_handles(handles: Handles) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if handles.for_nodes is not None:
+        data["for_nodes"] = list(handles.for_nodes)
+    if handles.error_types:
+        data["error_types"] = list(handles.error_types)
+    return data
+
+
+def _decode_handles(data: Mapping[str, Any]) -> Handles:
+    nodes = data.get("for_nodes")
+    return Handles(tuple(nodes) if nodes is not None else None, tuple(data.get("error_types", ())))
 
 
 _RETRY_DEFAULTS = RetryPolicy()
@@ -190,6 +206,7 @@ def _decode_node(data: Mapping[str, Any]) -> NodeSpec:
         join=_decode_join(data.get("join", "all_success")),
         params=MappingProxyType(dict(data.get("params", {}))),
         retry=retry,
+        handles=_decode_handles(data["handles"]) if "handles" in data else None,
         **options,
     )
 

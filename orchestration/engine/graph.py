@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
-from .policies import AtLeast, Join, RetryPolicy
+from .policies import AtLeast, Handles, Join, RetryPolicy
 
 DEFAULT_QUEUE = "default"
 NODE_ID_LIMIT = 200
@@ -33,6 +33,9 @@ class NodeSpec:
     timeout: float | None = None
     queue: str = DEFAULT_QUEUE
     priority: int | None = None
+    fallback: str | None = None  # the node that runs when this one has failed for good
+    handles: Handles | None = None  # what it catches; such a node is an error boundary
+    when: str | None = None  # "module:qualname" of a callable that says whether the node runs
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,27 @@ class Graph:
 
     @cached_property
     def roots(self) -> tuple[str, ...]:
-        return tuple(node.id for node in self.nodes.values() if not node.depends_on)
+        return tuple(
+            node.id for node in self.nodes.values() if not node.depends_on and not self.is_rescuer(node.id)
+        )
 
     @cached_property
     def sinks(self) -> tuple[str, ...]:
-        return tuple(id for id in self.nodes if not self.children[id])
+        return tuple(id for id in self.nodes if not self.children[id] and not self.is_rescuer(id))
+
+    @cached_property
+    def primaries(self) -> Mapping[str, str]:
+        """Each fallback's primary."""
+        return {node.fallback: node.id for node in self.nodes.values() if node.fallback is not None}
+
+    @cached_property
+    def boundaries(self) -> tuple[NodeSpec, ...]:
+        """The error boundaries, in declaration order."""
+        return tuple(node for node in self.nodes.values() if node.handles is not None)
+
+    def is_rescuer(self, id: str) -> bool:
+        """Say whether the node is a fallback or an error boundary: it runs for others, and no edge leads to it."""
+        return id in self.primaries or self.nodes[id].handles is not None
 
     def descendants(self, ids: Iterable[str]) -> set[str]:
         """Return every node downstream of `ids`, themselves not included unless reached."""
@@ -87,6 +106,7 @@ def make_graph(
         byid[node.id] = node
     graph = Graph(name, MappingProxyType(byid), output, timeout)
     _check_dependencies(graph)
+    check_rescuers(graph)
     _check_joins(graph)
     _check_cycles(graph)
     if output is not None and output not in byid:
@@ -106,6 +126,76 @@ def _check_dependencies(graph: Graph) -> None:
             if parent not in graph.nodes:
                 hint = suggest(parent, graph.nodes)
                 raise UnknownDependency(workflow=graph.name, node=node.id, dependency=parent, hint=hint)
+
+
+def check_rescuers(graph: Graph) -> None:
+    """Raise GraphError, naming the nodes, where fallbacks or error boundaries make no sense."""
+    for node in graph.nodes.values():
+        if node.when is not None and graph.is_rescuer(node.id):
+            raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" runs only when another has failed, and has a'
+                             " `when`. Let its body decide, and raise the error again.")  # fmt: skip
+        _check_fallback(graph, node)
+        _check_boundary(graph, node)
+        for parent in node.depends_on:
+            if graph.is_rescuer(parent):
+                whom = graph.primaries.get(parent)
+                hint = f'Depend on "{whom}", whose result it gives.' if whom else "Depend on what it handles."
+                raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" depends on "{parent}", which runs only'
+                                 f" when another has failed. {hint}")  # fmt: skip
+    if graph.output is not None and graph.output in graph.nodes and graph.is_rescuer(graph.output):
+        raise GraphError(f'The output of workflow "{graph.name}" is "{graph.output}", which runs only when another'
+                         " node has failed. Name that node.")  # fmt: skip
+
+
+def _check_fallback(graph: Graph, node: NodeSpec) -> None:
+    wrong = lambda text: GraphError(f'Node "{node.id}" of workflow "{graph.name}" {text}')  # noqa: E731
+    if node.fallback is None:
+        return
+    if node.fallback not in graph.nodes:
+        raise wrong(
+            f'has the fallback "{node.fallback}", which does not exist. {suggest(node.fallback, graph.nodes)}'
+        )
+    if graph.primaries[node.fallback] != node.id:
+        raise wrong(
+            f'shares the fallback "{node.fallback}" with "{graph.primaries[node.fallback]}". Give each its own.'
+        )
+    if node.handles is not None:
+        raise wrong(
+            "is an error boundary and has a fallback. Catch its errors with another boundary that names it."
+        )
+    spec = graph.nodes[node.fallback]
+    if spec.handles is not None:
+        raise wrong(f'has the fallback "{node.fallback}", which is an error boundary. Use another node.')
+    if spec.depends_on:
+        raise wrong(
+            f'has the fallback "{node.fallback}", which has dependencies. A fallback runs after its primary.'
+        )
+    path: list[str] = [node.id]
+    after: str | None = node.fallback
+    while after is not None and after not in path:
+        path.append(after)
+        after = graph.nodes[after].fallback if after in graph.nodes else None
+    if after is not None:
+        raise CycleError(workflow=graph.name, path=" → ".join([*path[path.index(after) :], after]))
+
+
+def _check_boundary(graph: Graph, node: NodeSpec) -> None:
+    if node.handles is None:
+        return
+    wrong = lambda text: GraphError(f'Error boundary "{node.id}" of workflow "{graph.name}" {text}')  # noqa: E731
+    if node.depends_on:
+        raise wrong("has dependencies. It runs when a node that it handles fails.")
+    for name in node.handles.for_nodes or ():
+        if name not in graph.nodes:
+            raise wrong(f'handles "{name}", which does not exist. {suggest(name, graph.nodes)}')
+    if node.handles.for_nodes == ():
+        raise wrong("handles no node. Leave for_nodes out to handle the whole workflow.")
+    named = {one.id: [name for name in one.handles.for_nodes or () if name in graph.nodes and graph.nodes[name].handles]
+             for one in graph.boundaries if one.handles is not None}  # fmt: skip
+    try:
+        TopologicalSorter(named).prepare()
+    except _Cycle as found:
+        raise CycleError(workflow=graph.name, path=" → ".join(found.args[1])) from None
 
 
 def _check_joins(graph: Graph) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,6 +123,25 @@ def check_join(join: Join) -> Join:
     if isinstance(join, AtLeast) or join in JOINS:
         return join
     raise InvalidOption(option="join", value=join, expected="AtLeast(k) or one of " + ", ".join(JOINS))
+
+
+@dataclass(frozen=True, slots=True)
+class Handles:
+    """What an error boundary catches: failures of these nodes (None: of every node that is no fallback or boundary),
+    of these types, by name (empty: all).
+    """
+
+    for_nodes: tuple[str, ...] | None = None
+    error_types: tuple[str, ...] = ()
+
+    def catches(self, types: Sequence[str]) -> bool:
+        """Say whether an error with these type names along its MRO is one of those."""
+        return not self.error_types or any(name in types for name in self.error_types)
+
+
+def check_types(option: str, kinds: Iterable[ErrorType]) -> tuple[str, ...]:
+    """Return the names of exception types. Raises InvalidOption."""
+    return _type_names(option, kinds)
 
 
 PRIORITIES = range(1, 6)

@@ -60,6 +60,7 @@ class Outcome(StrEnum):
     SUSPENDED = "suspended"
     LOST = "lost"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"  # its `when` said no
     # Not an end: the claim is given back unbegun, or the code for the node is not here.
     RELEASED = "released"
     BLOCKED = "blocked"

@@ -12,6 +12,7 @@ from .durations import spell
 from .errors import IllegalMove
 from .graph import Graph, suggest
 from .joins import Counts, Verdict, verdict
+from .recovery import owner
 from .states import EXECUTION_TERMINAL, NODE_TERMINAL, ExecutionStatus, NodeStatus
 from .view import (
     Birth,
@@ -140,9 +141,11 @@ def retry(
     """Reopen: set aside what failed (or `node`) and all that followed from it, keep the rest, and go on from there."""
     roots = _what_to_redo(graph, view, execution_id, node)
     aside = roots | graph.descendants(roots)
-    gone = [key for key in view.rows if key.node in aside]
+    # What ran for a node goes with it.
+    gone = [key for key in view.rows if owner(graph, key) in aside]
     generation = view.generation + 1
-    still = [row for key, row in view.rows.items() if row.status is N.FAILED and key.node not in aside]
+    plain = {key: row for key, row in view.rows.items() if not graph.is_rescuer(key.node)}
+    still = [row for key, row in plain.items() if row.status is N.FAILED and key.node not in aside]
     commands: list[Command] = [
         Reopen(
             generation, len(still), {"node": still[0].key.node, **(still[0].error or {})} if still else None
@@ -154,7 +157,7 @@ def retry(
         commands += [Supersede(key), Emit("node.reset", key, data={"generation": generation})]
     kept = {
         key.node: row.status
-        for key, row in view.rows.items()
+        for key, row in plain.items()
         if key.node not in aside and row.status in NODE_TERMINAL
     }
     return commands + _frontier(graph, kept)
@@ -162,8 +165,9 @@ def retry(
 
 def _what_to_redo(graph: Graph, view: View, execution_id: Any, node: str | None) -> set[str]:
     """Return where to begin again: what was cancelled always (nothing else would ever end it), and what failed."""
-    cancelled = {key.node for key, row in view.rows.items() if row.status is N.CANCELLED}
-    failed = {key.node for key, row in view.rows.items() if row.status is N.FAILED}
+    plain = {key.node: row.status for key, row in view.rows.items() if not graph.is_rescuer(key.node)}
+    cancelled = {node for node, status in plain.items() if status is N.CANCELLED}
+    failed = {node for node, status in plain.items() if status is N.FAILED}
     if node is None:
         return cancelled | failed
     if node not in graph.nodes:
@@ -171,6 +175,9 @@ def _what_to_redo(graph: Graph, view: View, execution_id: Any, node: str | None)
         raise IllegalMove(
             id=execution_id, state="of a version without it", verb=f'retry node "{node}"', hint=hint
         )
+    if graph.is_rescuer(node):
+        hint = "It runs when another node fails: retry that one."
+        raise IllegalMove(id=execution_id, state=view.status.value, verb=f'retry node "{node}"', hint=hint)
     if node not in cancelled | failed:
         hint = f'Only a node that failed or was cancelled can be retried; "{node}" did neither.'
         raise IllegalMove(id=execution_id, state=view.status.value, verb=f'retry node "{node}"', hint=hint)
@@ -182,7 +189,7 @@ def _frontier(graph: Graph, kept: dict[str, NodeStatus]) -> list[Command]:
     commands: list[Command] = []
     for spec in graph.nodes.values():
         ended = [kept[parent] for parent in spec.depends_on if parent in kept]
-        if spec.id in kept or (spec.depends_on and not ended):
+        if spec.id in kept or graph.is_rescuer(spec.id) or (spec.depends_on and not ended):
             continue
         key, counts = Key(spec.id), counts_of(ended)
         commands += [Birth(key), Count(key, **counts)]

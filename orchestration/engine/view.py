@@ -69,6 +69,10 @@ class Emit:
     attempt: int | None = None
     data: dict[str, Any] = field(default_factory=dict)
 
+    def told(self) -> dict[str, Any]:
+        """Return the data as the log keeps it: with whom the row serves, which is a part of its key."""
+        return {**self.data, "for": self.key.for_node} if self.key and self.key.for_node else self.data
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -85,6 +89,14 @@ class End:
     status: NodeStatus
     result: str | None = None
     error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Keep a row that has failed for good, with its error, until somebody who may rescue it has ended."""
+
+    key: Key
+    error: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +195,7 @@ Command = (
     Emit
     | Start
     | End
+    | Await
     | Requeue
     | Block
     | Birth
@@ -212,11 +225,8 @@ def apply(view: View, command: Command) -> None:
             _end(view, view.rows[key], status, result, error)
         case Requeue():
             _requeue(view.rows[command.key], command)
-        case Block(key, error):
-            row = view.rows[key]
-            _move(row, NodeStatus.BLOCKED)
-            row.error, row.started, row.attempt = error, False, row.attempt - 1
-            view.blocked += 1
+        case Await(key, error) | Block(key, error):
+            _park(view, view.rows[key], error, blocked=isinstance(command, Block))
         case Birth(key):
             view.rows[key] = Row(key)
             view.open += 1
@@ -261,6 +271,14 @@ def _end(view: View, row: Row, status: NodeStatus, result: str | None, error: di
     _move(row, status)
     row.result, row.error, row.verdict, row.held = result, error, "", False
     view.open -= 1
+
+
+def _park(view: View, row: Row, error: dict[str, Any], *, blocked: bool) -> None:
+    _move(row, NodeStatus.BLOCKED if blocked else NodeStatus.WAITING)
+    row.error = error
+    if blocked:  # it has not begun
+        row.started, row.attempt = False, row.attempt - 1
+        view.blocked += 1
 
 
 def _requeue(row: Row, command: Requeue) -> None:

@@ -49,7 +49,10 @@ def node_view(graph: Graph, runs: Iterable[NodeRun], execution: Execution) -> li
     now, unborn = timezone.now(), _unborn_status(execution)
     found = []
     for node in graph.nodes:
-        found += [run_json(run, now) for run in born.get(node, ())] or [_unborn(node, unborn)]
+        # Who was to rescue others and was not called has not been cancelled.
+        rests = unborn == NodeStatus.CANCELLED and graph.is_rescuer(node)
+        missing = _unborn(node, NodeStatus.SKIPPED.value if rests else unborn)
+        found += [run_json(run, now) for run in born.get(node, ())] or [missing]
     return found
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from orchestration.engine.states import ExecutionStatus, NodeStatus
+from orchestration.engine.states import NODE_LIVE, ExecutionStatus, NodeStatus
 from orchestration.models import Execution, NodeRun
 from orchestration.store.versions import graph_of
 
@@ -53,7 +53,9 @@ def retry_sentence(execution: Execution, run: NodeRun, now: datetime) -> str:
 
 def _why_nothing_runs(execution: Execution, runs: Sequence[NodeRun]) -> str | None:
     now = timezone.now()
-    shown = [(display_status(run, now), run) for run in runs]
+    called = {run.for_node for run in runs if run.status in NODE_LIVE}
+    # A node that waits for its fallback or boundary is not what holds things up.
+    shown = [(display_status(run, now), run) for run in runs if run.node not in called]
     if any(run.status == NodeStatus.RUNNING for run in runs):
         return None
     for sought, sentence in _HELD_UP:

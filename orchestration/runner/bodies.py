@@ -14,6 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
+from orchestration.engine.builder import Declined
 from orchestration.engine.codec import dump_payload
 from orchestration.engine.decide import Result
 from orchestration.engine.durations import seconds
@@ -80,6 +81,8 @@ def _outcome(held: Held, error: BaseException) -> Outcome:
     stopped = isinstance(error, NodeCancelled | Interrupted | asyncio.CancelledError)
     if stopped and (held.cancelled or held.gone):
         return Outcome.CANCELLED
+    if isinstance(error, Declined):
+        return Outcome.SKIPPED
     return Outcome.TIMED_OUT if isinstance(error, NodeTimeout) else Outcome.FAILED
 
 
@@ -135,7 +138,7 @@ def to_result(
         except Exception as error:  # an author's __iter__, model_dump or property raised
             return Result(key, Outcome.FAILED, error=describe(error), asked=False, **about)
         return Result(key, outcome, result=text, **about)
-    if outcome is Outcome.CANCELLED:
+    if outcome in (Outcome.CANCELLED, Outcome.SKIPPED):
         return Result(key, outcome, **about)
     return Result(
         key, outcome, error=describe(value), asked=_ask(spec, value, held.claim.attempt, ctx), **about

@@ -10,11 +10,13 @@ import logging
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from orchestration.engine.errors import InvalidOption, NodeCancelled, UnknownResult
 from orchestration.engine.graph import Graph, NodeSpec, suggest
+from orchestration.engine.recovery import concerned, owner
 from orchestration.engine.states import NODE_OK
 from orchestration.store.leases import Line
 from security.principals import Principal
@@ -95,6 +97,15 @@ class BodyLog(logging.Handler):
         self._held.lines.append(Line(self._held.count, at, record.levelno, clean))
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why another node failed, for whoever runs in its place: the exception's type and message, and the node."""
+
+    type: str
+    message: str
+    node: str
+
+
 class Context:
     """What a sync body is given. Attributes are read from the database when first used."""
 
@@ -106,7 +117,9 @@ class Context:
         self.attempt = claim.attempt
         # A copy: the spec is shared by every execution that this process runs.
         self.params: dict[str, Any] = copy.deepcopy(dict(spec.params)) if spec.params else {}
-        self.results = Results(graph, spec, self._load_results)
+        # A rescuer sees what the node saw for which it runs.
+        upstream = graph.nodes[owner(graph, claim.key)] if claim.key.for_node else spec
+        self.results = Results(graph, upstream, self._load_results)
 
     @cached_property
     def log(self) -> logging.Logger:
@@ -116,7 +129,22 @@ class Context:
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this node run: for services that deduplicate."""
-        return f"{self.execution_id}:{self.node_id}"
+        whom = self._held.claim.key.for_node
+        return f"{self.execution_id}:{self.node_id}" + (f":{whom}" if whom else "")
+
+    @property
+    def error(self) -> Failure | None:
+        """In a fallback or an error boundary: the error it runs for; else None."""
+        return self._error
+
+    @cached_property
+    def _error(self) -> Failure | None:
+        key = self._held.claim.key
+        if not key.for_node:
+            return None
+        names = list(concerned(self._graph, key))
+        found = patiently(lambda: memory.error_of(self._held.claim.execution_id, names))
+        return Failure(found.get("type", ""), found.get("message", ""), found["node"]) if found else None
 
     def _load_results(self, nodes: list[str]) -> dict[str, Any]:
         return patiently(lambda: memory.results_of(self._held.claim.execution_id, nodes))
@@ -184,6 +212,7 @@ class AsyncContext(Context):
         # Read now, by the lane, which waits out a database that is away: the event loop must not.
         self._known_about = memory.input_of(held.claim.execution_id)
         self.results.prefetch()
+        _ = self._error
 
     def _load_results(self, nodes: list[str]) -> dict[str, Any]:
         return memory.results_of(self._held.claim.execution_id, nodes)

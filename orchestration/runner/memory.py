@@ -6,7 +6,7 @@ import json
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db import connection
@@ -54,6 +54,20 @@ def input_of(execution_id: uuid.UUID) -> Any:
         text = f'{{"input":{row[0] or "null"},"principal":{row[1]}}}'
         inputs.put(execution_id, text)
     return json.loads(text)
+
+
+def error_of(execution_id: uuid.UUID, nodes: Sequence[str]) -> dict[str, Any] | None:
+    """Return the error, with its node, of the first of these nodes whose present row waits to be rescued."""
+    condition, param = sql.one_of(connection, "node", nodes, "text")
+    query = (
+        f"SELECT node, {sql.json_text(connection, 'error')} FROM orchestration_noderun"
+        f" WHERE execution_id = %s AND NOT superseded AND status = 'waiting' AND {condition}"
+    )
+    found: dict[str, str | None] = dict(
+        execute(connection, query, [sql.key(connection, execution_id), param])
+    )
+    node = next((node for node in nodes if node in found), None)
+    return {"node": node, **json.loads(found[node] or "{}")} if node is not None else None
 
 
 def results_of(execution_id: uuid.UUID, nodes: Iterable[str]) -> dict[str, tuple[str, str | None]]:

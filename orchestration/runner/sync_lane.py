@@ -86,7 +86,7 @@ class SyncLane(Lane):
             ended - began if self._typical is None else 0.7 * self._typical + 0.3 * (ended - began)
         )
         self.conclude(held, spec, ctx, outcome, value, ended)
-        if outcome not in (Outcome.SUCCEEDED, Outcome.FAILED) or _left_open():
+        if outcome not in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED) or _left_open():
             _reconnect()
 
     def relieve(self) -> None:

@@ -149,7 +149,7 @@ class Locked:
                 "node": event.key.node if event.key else None,
                 "index": event.key.index if event.key and event.key.index >= 0 else None,
                 "attempt": event.attempt,
-                "data": event.data,
+                "data": event.told(),
             }
         )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from orchestration.engine.decide import Result, decide, dependents_with_rows, finish, wave
+from orchestration.engine.decide import Result, decide, finish, others_with_rows, wave
 from orchestration.engine.graph import Graph
 from orchestration.engine.states import NodeStatus, Outcome
 from orchestration.engine.view import Key
@@ -22,6 +22,7 @@ from .claim import Claim
 from .locked import Locked, elapsed, load_rows
 from .sql import execute
 
+_WITHOUT_A_BEGIN = (Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED, Outcome.SKIPPED)
 WAVE = 500  # rows without a body that one transaction settles
 
 
@@ -41,10 +42,7 @@ def settle_one(item: Locked, outcome: Settled) -> bool:
     if not mine or times is None or times.fence != outcome.claim.fence or times.id != outcome.claim.run_id:
         return False
     at = item.now - dt.timedelta(seconds=max(0.0, outcome.ago))
-    if (
-        outcome.result.outcome not in (Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED)
-        and times.started_at is None
-    ):
+    if outcome.result.outcome not in _WITHOUT_A_BEGIN and times.started_at is None:
         began = at - dt.timedelta(milliseconds=outcome.result.duration or 0.0)
         # Two clocks measure to within a hair; a node never shows as begun before it was released.
         times.started_at = max(began, times.ready_at) if times.ready_at is not None else began
@@ -107,9 +105,7 @@ def _results(connection: BaseDatabaseWrapper, item: Locked, nodes: list[str]) ->
 
 def dependents(settled: Iterable[tuple[Graph, uuid.UUID, Key]]) -> list[tuple[uuid.UUID, str]]:
     """Return (execution, node) of the dependents that other predecessors may have made already."""
-    pairs = {
-        (id, child): None for graph, id, key in settled for child in dependents_with_rows(graph, key.node)
-    }
+    pairs = {(id, other): None for graph, id, key in settled for other in others_with_rows(graph, key)}
     return list(pairs)
 
 

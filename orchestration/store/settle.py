@@ -209,5 +209,7 @@ def _known(outcomes: Sequence[Settled], along: Along) -> dict[uuid.UUID, Locked]
 
 
 def _knows_dependents(item: Locked, key: Key) -> bool:
-    """Say whether each dependent that may have a row is known."""
-    return all(Key(node) in item.view.rows for _, node in dependents([(item.graph, item.id, key)]))
+    """Say whether each dependent that may have a row is known; whom a rescuer serves is read under the lock."""
+    return not key.for_node and all(
+        Key(node) in item.view.rows for _, node in dependents([(item.graph, item.id, key)])
+    )

@@ -29,11 +29,22 @@ def picture(version_id: int, statuses: Mapping[str, str], selected: str = "") ->
         "count": len(graph_of(version_id).nodes)
     }
     words = {status: str(word) for status, word in WORDS.items()}
-    return render_svg(layout, Picture(statuses, words, f"{static(SPRITE)}#status-", selected, summary))
+    icons = f"{static(SPRITE)}#status-"
+    return render_svg(layout, Picture(statuses, words, icons, selected, summary, _rescuers(version_id)))
+
+
+@lru_cache(maxsize=128)
+def _rescuers(version_id: int) -> frozenset[str]:
+    graph = graph_of(version_id)
+    return frozenset(node for node in graph.nodes if graph.is_rescuer(node))
 
 
 def _lay_out(graph: Graph) -> Layout:
     nodes = [Node(node.id, kind=node.body) for node in graph.nodes.values()]
     edges = [(parent, node.id) for node in graph.nodes.values() for parent in node.depends_on]
+    edges += [(primary, fallback) for fallback, primary in graph.primaries.items()]
+    for boundary in graph.boundaries:
+        named = boundary.handles.for_nodes if boundary.handles is not None else None
+        edges += [(node, boundary.id) for node in named or ()]
     shown = collapse(nodes, edges)
     return lay_out(shown.nodes, shown.edges, shown.groups)

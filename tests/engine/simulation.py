@@ -11,6 +11,7 @@ from orchestration.engine.decide import MAX_LOST, Result, begin, decide, finish,
 from orchestration.engine.fold import Folded, fold
 from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, Join
+from orchestration.engine.recovery import key_of, owner, served
 from orchestration.engine.states import ExecutionStatus as E
 from orchestration.engine.states import NodeStatus as N
 from orchestration.engine.states import Outcome, check_node_move
@@ -187,7 +188,7 @@ class Simulation:
                 "node": key.node if key else None,
                 "index": key.index if key and key.index >= 0 else None,
                 "attempt": event.attempt,
-                "data": event.data,
+                "data": event.told(),
             }
         )
         if event.type == "execution.reopened":
@@ -221,7 +222,8 @@ class Simulation:
         view, rows = self.view, list(self.view.rows.values())
         assert view.open == sum(not row.status.is_terminal for row in rows)
         assert view.blocked == sum(row.status is N.BLOCKED for row in rows)
-        assert view.failures == sum(row.status is N.FAILED for row in rows) + view.expired
+        failed = [row for row in rows if row.status is N.FAILED and not self.graph.is_rescuer(row.key.node)]
+        assert view.failures == len(failed) + view.expired
         assert (view.error is not None) == bool(view.failures)
 
     def _check_holds(self) -> None:
@@ -240,6 +242,11 @@ class Simulation:
         if row.status.is_terminal:
             now = (row.status, row.result, row.attempt)
             assert self.ended.setdefault(key, now) == now, "what has ended changes no more"
+        if row.status is N.WAITING:
+            awaited = [
+                r for k, r in self.view.rows.items() if k.for_node in (key.node, key.for_node) and k != key
+            ]
+            assert any(not r.status.is_terminal for r in awaited), "somebody is still to rescue it"
         if row.status is N.PENDING:
             ok, failed, skipped, left = self._predecessors(key.node)
             assert (row.ok, row.failed, row.skipped) == (ok, failed, skipped)
@@ -252,6 +259,8 @@ class Simulation:
         if self.view.status in (E.RUNNING, E.PAUSED, E.BLOCKED):
             for node, spec in self.graph.nodes.items():
                 parents = [self.view.rows.get(Key(parent)) for parent in spec.depends_on]
+                if self.graph.is_rescuer(node):
+                    continue
                 if not spec.depends_on or any(row and row.status in ENDED for row in parents):
                     assert Key(node) in self.view.rows
 
@@ -261,22 +270,57 @@ class Simulation:
         if view.status in (E.CANCELLED, E.TERMINATED) or view.expired:
             return
         assert view.status is (E.FAILED if view.failures else E.SUCCEEDED)
-        assert {key.node for key in view.rows} == set(self.graph.nodes)
+        named = {key.node for key in view.rows}
+        assert named >= {id for id in self.graph.nodes if not self.graph.is_rescuer(id)}
+        for fallback, primary in self.graph.primaries.items():
+            # What failed while the execution was being cancelled has had nobody to rescue it.
+            whom = view.rows.get(key_of(self.graph, primary))
+            assert fallback in named or whom is None or whom.status is N.FAILED
         for key, row in view.rows.items():
+            if self.graph.is_rescuer(key.node):
+                self._check_rescuer(key, row)
+                continue
             ok, failed, skipped, left = self._predecessors(key.node)
             assert not left
             expected = fate(self.graph.nodes[key.node].join, ok, failed, skipped)
-            assert row.status is expected if expected else row.status in (N.SUCCEEDED, N.FAILED)
+            ran = (
+                N.SUCCEEDED,
+                N.FAILED,
+                N.RECOVERED,
+                *((N.SKIPPED,) if self.graph.nodes[key.node].when else ()),
+            )
+            assert row.status is expected if expected else row.status in ran
+            if row.status is N.RECOVERED:
+                assert self._rescuers(key), "somebody has rescued it"
+
+    def _check_rescuer(self, key: Key, row: Row) -> None:
+        """A rescuer ran for a node that had failed, and its success is that node's; else it was not needed."""
+        whom = self.view.rows[key_of(self.graph, key.for_node)]
+        if row.status in OK:
+            assert whom.status is N.RECOVERED
+            assert whom.result == row.result
+        elif row.status is N.SKIPPED:
+            assert whom.status not in (N.FAILED, N.WAITING)
+        else:
+            assert row.status is N.FAILED
+
+    def _rescuers(self, key: Key) -> list[Row]:
+        return [
+            row for other, row in self.view.rows.items() if other.for_node == key.node and row.status in OK
+        ]
 
     def _check_kept(self, node: str | None, commands: list[Command]) -> None:
         """A retry sets aside what it names, what was cancelled, and what follows from them: nothing else."""
         again = {N.CANCELLED} if node else {N.CANCELLED, N.FAILED}
-        redone = {key.node for key, row in self.view.rows.items() if row.status in again} | ({node} - {None})
+        ended = {
+            key: row.status for key, row in self.view.rows.items() if not self.graph.is_rescuer(key.node)
+        }
+        redone = {key.node for key, status in ended.items() if status in again} | ({node} - {None})
         for name in self._in_order():
             if redone & set(self.graph.nodes[name].depends_on):
                 redone.add(name)
-        reset = {c.key.node for c in commands if isinstance(c, Emit) and c.type == "node.reset" and c.key}
-        assert reset == {key.node for key in self.view.rows} & redone
+        reset = {c.key for c in commands if isinstance(c, Emit) and c.type == "node.reset" and c.key}
+        assert reset == {key for key in self.view.rows if owner(self.graph, key) in redone}
 
     def _in_order(self) -> list[str]:
         placed: list[str] = []
@@ -293,4 +337,7 @@ class Simulation:
         return ok, failed, len(ended) - ok - failed, len(found) - len(ended)
 
     def _allowed(self, key: Key) -> bool:
+        if self.graph.is_rescuer(key.node):
+            whom = served(self.graph, self.view, key)
+            return whom is not None and self.view.rows[whom].status is N.WAITING
         return may_run(self.graph.nodes[key.node].join, *self._predecessors(key.node))

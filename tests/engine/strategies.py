@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.graph import Graph, NodeSpec, make_graph
-from orchestration.engine.policies import JOINS, AtLeast, Join, RetryPolicy
+from orchestration.engine.policies import JOINS, AtLeast, Handles, Join, RetryPolicy
 from orchestration.engine.states import NodeStatus as N
 from orchestration.engine.states import Outcome
 from orchestration.engine.verbs import LEGAL
@@ -39,10 +41,37 @@ def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
         parents = draw(st.lists(st.sampled_from(names[:number]), max_size=4, unique=True)) if number else []
         nodes.append(
             NodeSpec(
-                name, "m:f", depends_on=tuple(parents), join=draw(joins(len(parents))), retry=draw(policies)
+                name,
+                "m:f",
+                depends_on=tuple(parents),
+                join=draw(joins(len(parents))),
+                retry=draw(policies),
+                when=draw(st.sampled_from([None, None, "m:asked"])),
             )
         )
+    nodes = draw(_with_rescuers(nodes)) if draw(st.booleans()) else nodes
     return make_graph("w", nodes if draw(st.booleans()) else reversed(nodes))
+
+
+@st.composite
+def _with_rescuers(draw: st.DrawFn, nodes: list[NodeSpec]) -> list[NodeSpec]:
+    """Give some nodes fallbacks, in cascades too, and the graph boundaries, some of which catch others' errors."""
+    found = []
+    for node in nodes:
+        cascade = draw(st.integers(0, 2))
+        names = [node.id, *(f"{node.id}-or{n}" for n in range(cascade))]
+        for name, after in zip(names, [*names[1:], None], strict=True):
+            own = node if name == node.id else NodeSpec(name, "m:f", retry=draw(policies))
+            found.append(replace(own, fallback=after))
+    ids = [node.id for node in found]
+    for number in range(draw(st.integers(0, 3))):
+        known = [*ids, *(f"b{n}" for n in range(number))]
+        nodes_ = draw(
+            st.none() | st.lists(st.sampled_from(known), min_size=1, max_size=4, unique=True).map(tuple)
+        )
+        types = draw(st.sampled_from([(), ("ValueError",), ("OSError", "KeyError")]))
+        found.append(NodeSpec(f"b{number}", "m:f", handles=Handles(nodes_, types)))
+    return found
 
 
 class Script:
@@ -66,7 +95,7 @@ scripts = st.one_of(st.binary(max_size=40), *(st.binary(min_size=n, max_size=n +
 _OUTCOMES = (
     [Outcome.SUCCEEDED] * 5
     + [Outcome.FAILED] * 3
-    + [Outcome.TIMED_OUT, Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED, Outcome.CANCELLED]
+    + [Outcome.SKIPPED, Outcome.TIMED_OUT, Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED, Outcome.CANCELLED]
 )
 _VERBS = ["pause", "resume", "resume", "cancel", "terminate", "retry", "retry one", "expire", "unblock"]
 
@@ -95,6 +124,8 @@ def _work(simulation: Simulation, script: Script, choice: int) -> None:
 
 def _settle(simulation, script: Script, key) -> None:
     outcome = _OUTCOMES[script.pick(len(_OUTCOMES))]
+    if outcome is Outcome.SKIPPED and simulation.graph.nodes[key.node].when is None:
+        outcome = Outcome.SUCCEEDED
     waves = (500, 0, 1)[script.pick(3)]
     if outcome is Outcome.SUCCEEDED:
         simulation.settle(key, outcome, waves=waves, result='"done"')
@@ -123,6 +154,7 @@ def _act(simulation: Simulation, script: Script, verb: str) -> None:
         try:
             simulation.act("retry", node=node)
         except IllegalMove:
-            assert simulation.statuses().get(node) not in ("failed", "cancelled")
+            plain = not simulation.graph.is_rescuer(node)
+            assert not plain or simulation.statuses().get(node) not in ("failed", "cancelled")
     elif verb in LEGAL and status in LEGAL[verb]:
         simulation.act(verb)

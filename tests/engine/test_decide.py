@@ -11,8 +11,8 @@ from orchestration.engine.decide import (
     brief,
     counts_of,
     decide,
-    dependents_with_rows,
     finish,
+    others_with_rows,
     wave,
 )
 from orchestration.engine.errors import IllegalTransition
@@ -251,7 +251,7 @@ def test_the_tables_of_moves_have_no_way_out_of_an_end():
 
 
 def test_only_dependents_with_other_predecessors_can_have_a_row_before():
-    assert dependents_with_rows(graph({**DIAMOND, "e": ["a", "c"]}), "a") == ["e"]
+    assert others_with_rows(graph({**DIAMOND, "e": ["a", "c"]}), Key("a")) == ["e"]
 
 
 def test_ended_predecessors_are_counted_by_kind():

@@ -1,0 +1,101 @@
+"""Fallbacks and error boundaries on the real store: rows, results and errors as they are kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestration import WorkflowBuilder
+from orchestration.engine.states import Outcome
+from orchestration.models import Execution, NodeRun
+from orchestration.runner.memory import error_of
+from orchestration.store import versions
+from orchestration.store.claim import claim
+from orchestration.store.settle import settle
+from orchestration.store.start import start
+
+from .store_helpers import check_log, done, order, run_to_end, seat
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ERROR = {"type": "Refused", "types": ["net.Refused", "ConnectionError"], "message": "no route"}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_versions():
+    versions.forget_versions()
+
+
+def body(ctx):
+    """Be the body of nodes that nobody runs."""
+
+
+def begun(builder: WorkflowBuilder):
+    (started,) = start(versions.version_of(builder.build()), [order()])
+    return started.id
+
+
+def cascade() -> WorkflowBuilder:
+    return (
+        WorkflowBuilder("cascade", output="primary")
+        .add_node("primary", body, fallback="second")
+        .add_node("second", body, fallback="third")
+        .add_node("third", body)
+        .add_node("after", body, depends_on=["primary"])
+        .add_node("network", body, on_error=True, for_nodes=["primary"], error_types=[ConnectionError])
+    )
+
+
+def fails(claims):
+    return done(claims, Outcome.FAILED, error=ERROR)
+
+
+def statuses(id) -> dict[str, str]:
+    return dict(NodeRun.objects.filter(execution=id).values_list("node", "status"))
+
+
+def test_a_cascade_takes_the_primarys_place_with_its_result():
+    id = begun(cascade())
+    settle(fails(claim(seat(), 1)))
+    assert statuses(id) == {"primary": "waiting", "second": "ready"}
+    assert error_of(id, ["primary"]) == {"node": "primary", **ERROR}
+    settle(fails(claim(seat(), 1)))
+    settle(done(claim(seat(), 1), result='{"from": "third"}'))
+    assert statuses(id) == {
+        "primary": "recovered",
+        "second": "recovered",
+        "third": "succeeded",
+        "after": "ready",
+    }
+    run_to_end()
+    execution = Execution.objects.get(pk=id)
+    assert (execution.status, execution.output, execution.failures) == ("succeeded", {"from": "third"}, 0)
+    row = NodeRun.objects.get(execution=id, node="primary")
+    assert row.error is not None
+    assert row.error["message"] == "no route"
+    assert row.finished_at is not None
+    check_log(id)
+
+
+def test_a_boundary_is_the_last_resort_and_a_failure_of_all_fails_the_node_once():
+    id = begun(cascade())
+    for _ in range(4):
+        settle(fails(claim(seat(), 1)))
+    assert statuses(id) == {
+        "primary": "failed",
+        "second": "failed",
+        "third": "failed",
+        "network": "failed",
+        "after": "upstream_failed",
+    }
+    execution = Execution.objects.get(pk=id)
+    assert execution.error is not None
+    assert (execution.status, execution.failures, execution.error["node"]) == ("failed", 1, "primary")
+    check_log(id)
+
+
+def test_a_worker_takes_the_fallback_along_like_any_child():
+    begun(cascade())
+    mine = seat()
+    report = settle(fails(claim(mine, 1)), mine, take=1, keep=True)
+    assert [(one.key.node, one.key.for_node) for one in report.claimed] == [("second", "primary")]
+    report = settle(done(report.claimed, result="2"), mine, take=1, keep=True)
+    assert [one.key.node for one in report.claimed] == ["after"]
