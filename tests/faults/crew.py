@@ -240,7 +240,7 @@ class Trial:
             wait = max(0.0, (row.available_at - now).total_seconds()) if row.status == "ready" else 0.0
             due = seen + wait
             name = f"{row.node} of {row.execution_id}, {row.status}"
-            self.runnable.append(Runnable(row.pk, name, len(self.faults), seen, due, due + within))
+            self.runnable.append(Runnable(row.pk, row.fence, name, len(self.faults), seen, due, due + within))
 
     def spring(self, moment: str, sign: signal.Signals = signal.SIGKILL) -> Entry:
         """Set a trap and return what the process that it took has written: it is dead then, or stopped."""

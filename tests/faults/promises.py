@@ -28,9 +28,10 @@ _WITHOUT_A_START = {"failed", "cancelled"}  # poison, or cancelled before its tu
 
 @dataclass(frozen=True, slots=True)
 class Runnable:
-    """A node run that could run when a fault ended; times are ticks of the monotonic clock."""
+    """A node run that could run when a fault ended, with its fence then; times are ticks of the monotonic clock."""
 
     run: int
+    fence: int
     name: str
     fault: int
     seen: float
@@ -169,7 +170,9 @@ def again(evidence: Evidence, count: Count) -> None:
     """What could run when a fault ended has begun in time, and not before it was due."""
     starts = evidence.starts()
     for one in evidence.runnable:
-        first = min((start.tick for start in starts.get(one.run, []) if start.tick > one.seen), default=None)
+        # By its fence, not by the time: it may have begun, failed and waited again between the time and the row's read.
+        later = (start.tick for start in starts.get(one.run, []) if start.about["fence"] > one.fence)
+        first = min(later, default=None)
         horizon = one.until if first is None else min(first, one.until)
         if any(one.seen < at < horizon for at in evidence.faults):
             continue  # the next fault came first; what could run then is in its count

@@ -33,7 +33,7 @@ def evidence() -> Evidence:
         about = {"run": number, "generation": 1, "fence": run.fence, "seen": ["running", run.fence]}
         about |= {"began": seen, "parents": parents, "outside": True}
         found.entries.append(Entry("start", str(id), run.node, 1, 1, 0.0, time.monotonic(), about))
-        found.runnable.append(Runnable(number, run.node, 1, seen, seen, seen + 5.0))
+        found.runnable.append(Runnable(number, run.fence - 1, run.node, 1, seen, seen, seen + 5.0))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from tests.faults.crew import Trial
 
 from . import drill
 
+SPARE = 100  # more files of its log than PostgreSQL keeps ready
 # What the clusters' logs say: SQLite's words, PostgreSQL's for data, and what is left of it when it cannot write WAL.
 _REFUSED = ("disk is full", "No space left on device", "server closed the connection", "connection to server")
 
@@ -30,7 +31,7 @@ def full_disk(trial: Trial) -> None:
     with trial.fault():
         with _ballast(trial.crew.disk):
             with suppress(DatabaseError):
-                _need_room()
+                _need_room(is_refused)
             wait_until(is_refused, what="writes are refused")
             time.sleep(trial.chance.uniform(0.5, 2))  # the outage
         connection.close()
@@ -53,10 +54,15 @@ def _ballast(disk: Path) -> Iterator[None]:
         path.unlink()
 
 
-def _need_room() -> None:
+def _need_room(is_refused: Callable[[], bool]) -> None:
     """Make the next commits need room: both databases write their logs into files that they already have."""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        else:
-            cursor.execute("SELECT pg_switch_wal()")
+            return
+        for _ in range(
+            SPARE
+        ):  # PostgreSQL keeps some for later, and begins each only when something is to be written
+            if is_refused():
+                return
+            cursor.execute("SELECT pg_logical_emit_message(true, 'igon7', 'room'), pg_switch_wal()")
