@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 JSON: TypeAlias = dict[str, Any]
-Key: TypeAlias = tuple[str, int | None]
+Key: TypeAlias = tuple[str, int | None, str | None]  # node, item, whom it serves
 
 
 @dataclass(slots=True)

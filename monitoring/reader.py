@@ -70,7 +70,7 @@ class Tail:
     def note(self, run: NodeRun) -> JSON:
         """Take in a row that was just read, and return it as people see it."""
         shown = queries.run_json(run)
-        key = (shown["node"], shown["index"])
+        key = (shown["node"], shown["index"], shown["for"])
         self.running.pop(run.pk, None)
         self.delayed.discard(run.pk)
         if run.status == NodeStatus.RUNNING:
@@ -278,7 +278,7 @@ def _whole_picture(frame: Frame, execution: Execution, tail: Tail) -> None:
 
 
 def _keyed(shown: Iterable[JSON]) -> dict[Key, JSON]:
-    return {(node["node"], node["index"]): node for node in shown}
+    return {(node["node"], node["index"], node["for"]): node for node in shown}
 
 
 def _add_progress(frames: dict[uuid.UUID, Frame], tails: dict[uuid.UUID, Tail]) -> None:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from security import actions, audit
@@ -20,7 +21,9 @@ from security.principals import Principal
 
 from . import inputs, models, registry
 from .engine import verbs
+from .engine.attention import DECISIONS
 from .engine.builder import Workflow
+from .engine.codec import dump_payload
 from .engine.errors import (
     IllegalMove,
     InvalidInput,
@@ -219,6 +222,39 @@ def retry(
     Raises IllegalMove, Denied.
     """
     _act("retry", execution_id, principal, reason, lambda id, about: acts.retry(id, about, node), node=node)
+
+
+def attend(
+    execution_id: uuid.UUID | str,
+    node: str,
+    decision: str,
+    *,
+    principal: Principal,
+    result: Any = None,
+    reason: str = "",
+) -> None:
+    """Decide about a node that needs attention: "retry", "supply" (its `result`), "skip" or "fail".
+
+    Raises InvalidOption, NotSerialisable, PayloadTooLarge, IllegalMove, Denied.
+    """
+    if decision not in DECISIONS:
+        raise InvalidOption(option="decision", value=decision, expected="one of " + ", ".join(DECISIONS))
+    text = None
+    if decision == "supply":
+        text = dump_payload(result, f'The result of node "{node}"', settings.IGON7_PAYLOAD_LIMIT)
+    elif result is not None:
+        raise InvalidOption(
+            option="result", value=result, expected='left out, unless the decision is "supply"'
+        )
+    _act(
+        "attend",
+        execution_id,
+        principal,
+        reason,
+        lambda id, about: acts.attend(id, node, decision, about, text),
+        node=node,
+        decision=decision,
+    )
 
 
 RESERVED: dict[str, Callable[..., None]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -9,6 +10,7 @@ from django.views.decorators.http import require_GET
 
 from orchestration import queries, registry
 from orchestration.engine.states import ExecutionStatus
+from orchestration.models import Execution
 from orchestration.queries import ExecutionFilter, stats
 from orchestration.web import bars
 from orchestration.web.parts import asks_for_part, part_of_page
@@ -65,14 +67,19 @@ def _numbers(principal: Principal) -> list[dict[str, object]]:
     ]
 
 
-def _attention(principal: Principal) -> list[object]:
+def _attention(principal: Principal) -> list[Execution]:
+    asking = _light(queries.asking(principal))
     held = _rows(principal, ExecutionFilter(status=stats.HELD_UP))
-    return [*held, *_rows(principal, ExecutionFilter(status=(E.FAILED.value,), since=DAY))][:SHOWN]
+    failed = _rows(principal, ExecutionFilter(status=(E.FAILED.value,), since=DAY))
+    return list({row.pk: row for row in [*asking, *held, *failed]}.values())[:SHOWN]
 
 
-def _rows(principal: Principal, filters: ExecutionFilter) -> list[object]:
-    light = queries.executions(principal, filters).defer("input", "output", "labels")
-    return list(light[:SHOWN])
+def _rows(principal: Principal, filters: ExecutionFilter) -> list[Execution]:
+    return _light(queries.executions(principal, filters))
+
+
+def _light(rows: QuerySet[Execution]) -> list[Execution]:
+    return list(rows.defer("input", "output", "labels")[:SHOWN])
 
 
 def _sample(principal: Principal) -> object:

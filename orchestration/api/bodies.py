@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from rest_framework import serializers
 
+from orchestration.engine.attention import DECISIONS
 from orchestration.engine.graph import suggest
 
 
@@ -46,6 +47,12 @@ class Reason(Body):
 
 class Retry(Reason):
     node = serializers.CharField(max_length=200, allow_null=True, default=None)
+
+
+class Decision(Reason):
+    node = serializers.CharField(max_length=200)
+    decision = serializers.ChoiceField(choices=DECISIONS)
+    result = AnyJSON(required=False, allow_null=True, default=None)
 
 
 class Signal(Body):

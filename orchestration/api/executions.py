@@ -97,6 +97,15 @@ class Retry(Control):
         return self.present()
 
 
+class Attend(Control):
+    """POST what is decided about a node that needs attention."""
+
+    def post(self, request: Request, id: UUID) -> Response:  # type: ignore[override]
+        query.only(request)
+        executor.attend(id, principal=self.principal, **self.body(bodies.Decision))
+        return self.present()
+
+
 class Signals(Control):
     """POST a signal; once it is accepted it is kept."""
 

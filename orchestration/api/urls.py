@@ -1,7 +1,7 @@
 from django.urls import path, re_path
 
 from .artifacts import Artifacts, Download
-from .executions import Control, Events, ExecutionDetail, Executions, Log, Retry, Signals
+from .executions import Attend, Control, Events, ExecutionDetail, Executions, Log, Retry, Signals
 from .root import Nothing, Root
 from .token import obtain_token
 from .workflows import WorkflowDetail, Workflows
@@ -20,6 +20,7 @@ urlpatterns = [
     path(ONE, ExecutionDetail.as_view(), name="execution"),
     *(path(f"{ONE}{verb}/", Control.as_view(), {"verb": verb}, name=verb) for verb in VERBS),
     path(f"{ONE}retry/", Retry.as_view(), name="retry"),
+    path(f"{ONE}attend/", Attend.as_view(), name="attend"),
     path(f"{ONE}signals/", Signals.as_view(), name="signals"),
     path(f"{ONE}events/", Events.as_view(), name="events"),
     path(f"{ONE}log/", Log.as_view(), name="log"),

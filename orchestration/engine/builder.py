@@ -15,7 +15,17 @@ from .codec import checksum, dump_payload, encode_graph
 from .durations import Duration, seconds
 from .errors import DuplicateNode, GraphError, InvalidOption
 from .graph import DEFAULT_QUEUE, NODE_ID_LIMIT, Graph, NodeSpec, make_graph
-from .policies import ErrorType, Handles, Join, RetryPolicy, check_join, check_priority, check_types
+from .policies import (
+    ErrorType,
+    Handles,
+    Join,
+    RetryPolicy,
+    check_join,
+    check_on_exhausted,
+    check_on_failure,
+    check_priority,
+    check_types,
+)
 
 Body = Callable[..., Any]
 PARAMS_LIMIT = 256 * 1024
@@ -66,6 +76,7 @@ class WorkflowBuilder:
         tags: Iterable[str] = (),
         timeout: Duration | None = None,
         output: str | None = None,
+        on_failure: str = "finish",
     ) -> None:
         self._name = _identifier("workflow name", name)
         self._description = inspect.cleandoc(description)
@@ -75,6 +86,7 @@ class WorkflowBuilder:
         )
         self._timeout = seconds(timeout, "timeout") if timeout is not None else None
         self._output = output
+        self._on_failure = check_on_failure(on_failure)
         self._nodes: dict[str, NodeSpec] = {}
         self._bodies: dict[str, Body] = {}
         self._conditions: dict[str, Body] = {}
@@ -97,12 +109,14 @@ class WorkflowBuilder:
         on_error: bool = False,
         for_nodes: Iterable[str] | None = None,
         error_types: Iterable[ErrorType] = (),
+        on_exhausted: str = "fail",
     ) -> Self:
         """Add a node; `body` takes ctx, or is the name of a registered @task.
 
         Durations are seconds or texts such as "5m". `when` takes ctx; where it says no, the node is skipped. `fallback`
         names the node that runs when this one has failed for good. With `on_error` the node is an error boundary: it
-        runs when one of `for_nodes` (default: any) fails with one of `error_types` (default: any). Raises GraphError or
+        runs when one of `for_nodes` (default: any) fails with one of `error_types` (default: any). With
+        `on_exhausted="pause"`, a person decides about a failure that nobody has rescued. Raises GraphError or
         InvalidOption, naming node and option.
         """
         _identifier("node id", id)
@@ -121,13 +135,20 @@ class WorkflowBuilder:
             priority=check_priority(priority) if priority is not None else None,
             fallback=_identifier(f'fallback of node "{id}"', fallback) if fallback is not None else None,
             handles=_handles(id, on_error, for_nodes, error_types),
+            on_exhausted=check_on_exhausted(on_exhausted),
             when=self._condition(id, body, when),
         )
         return self
 
     def build(self) -> Workflow:
         """Check the whole graph and return the Workflow. Raises GraphError, naming the nodes."""
-        graph = make_graph(self._name, self._nodes.values(), output=self._output, timeout=self._timeout)
+        graph = make_graph(
+            self._name,
+            self._nodes.values(),
+            output=self._output,
+            timeout=self._timeout,
+            on_failure=self._on_failure,
+        )
         return Workflow(
             graph,
             MappingProxyType(dict(self._bodies)),

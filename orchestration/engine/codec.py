@@ -137,11 +137,13 @@ def encode_graph(graph: Graph) -> dict[str, Any]:
         data["output"] = graph.output
     if graph.timeout is not None:
         data["timeout"] = graph.timeout
+    if graph.on_failure != "finish":
+        data["on_failure"] = graph.on_failure
     return data
 
 
 _NODE_DEFAULTS = NodeSpec("", "")
-_PLAIN = ("lane", "timeout", "queue", "priority", "fallback", "when")
+_PLAIN = ("lane", "timeout", "queue", "priority", "fallback", "on_exhausted", "when")
 
 
 def _encode_node(node: NodeSpec) -> dict[str, Any]:
@@ -189,7 +191,8 @@ def decode_graph(data: Any) -> Graph:
         raise CodecError(f"its format is not {FORMAT}.")
     try:
         nodes = [_decode_node(node) for node in data["nodes"]]
-        return make_graph(data["name"], nodes, output=data.get("output"), timeout=data.get("timeout"))
+        options = {name: data[name] for name in ("output", "timeout", "on_failure") if name in data}
+        return make_graph(data["name"], nodes, **options)
     except (KeyError, TypeError, AttributeError) as error:
         raise CodecError(f"{type(error).__name__}: {error}.") from error
     except InvalidOption as error:

@@ -15,22 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from .follow import brief, give_up, not_needed, passed, tell_dependents
 from .graph import Graph
-from .joins import Counts, Verdict, verdict
-from .recovery import Tried, concerned, rescuer, served
+from .joins import Verdict
 from .retry import Asked, delay_after
 from .states import NODE_FAILED, NODE_LIVE, NODE_OK, ExecutionStatus, NodeStatus, Outcome
 from .view import (
-    Await,
     Birth,
-    Blame,
     Block,
     Command,
-    Count,
     Emit,
     End,
     Hold,
-    Judge,
     Key,
     Move,
     Release,
@@ -103,15 +99,15 @@ def _succeed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Com
     yield End(row.key, N.SUCCEEDED, result=result.result)
     data = {"duration": result.duration, "queued": result.queued}
     yield Emit("node.completed", row.key, row.attempt, data)
-    yield from _not_needed(graph, row.key, "succeeded")
-    yield from _passed(graph, view, row.key, result.result)
+    yield from not_needed(graph, row.key, "succeeded")
+    yield from passed(graph, view, row.key, result.result)
 
 
 def _skip(graph: Graph, view: View, row: Row) -> Iterator[Command]:
     yield End(row.key, N.SKIPPED)
     yield Emit("node.skipped", row.key, data={"reason": "its condition said no"})
-    yield from _not_needed(graph, row.key, "was skipped")
-    yield from _tell_dependents(graph, view, row.key, skipped=1)
+    yield from not_needed(graph, row.key, "was skipped")
+    yield from tell_dependents(graph, view, row.key, skipped=1)
 
 
 def _failed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
@@ -147,64 +143,7 @@ def _fail(graph: Graph, view: View, row: Row, error: dict[str, Any], result: Res
         "attempts": row.attempt,
         "outcome": result.outcome.value,
     }
-    yield from _fail_for_good(graph, view, row, error, data)
-
-
-def _fail_for_good(
-    graph: Graph, view: View, row: Row, error: dict[str, Any], data: dict[str, Any], tried: Tried = "nobody"
-) -> Iterator[Command]:
-    """Let the next one who may rescue the row try; with nobody left, it has failed, and so has whom it served."""
-    cancelling = view.status is E.CANCELLING
-    who = None if cancelling else rescuer(graph, row.key, error.get("types", ()), tried)
-    if who is not None:
-        if row.status is not N.WAITING:
-            yield Await(row.key, error)
-        yield Emit("node.waiting", row.key, row.attempt, {**data, "awaits": who.node})
-        yield Birth(who)
-        yield Release(who, held=view.status is E.PAUSED)
-        yield Emit("node.ready", who)
-        return
-    yield End(row.key, N.FAILED, error=error)
-    yield Emit("node.failed", row.key, row.attempt, data)
-    if not graph.is_rescuer(row.key.node):
-        yield Blame({"node": row.key.node, **error})
-        yield from _tell_dependents(graph, view, row.key, failed=1)
-    elif (waiting := _waiting(graph, view, row.key)) is not None:
-        about = {
-            "error": brief(waiting.error or {}),
-            "attempts": waiting.attempt,
-            "outcome": Outcome.FAILED.value,
-        }
-        came: Tried = "fallback" if graph.nodes[row.key.node].handles is None else "boundary"
-        yield from _fail_for_good(graph, view, waiting, waiting.error or {}, about, came)
-
-
-def _waiting(graph: Graph, view: View, key: Key) -> Row | None:
-    """Return the row that waits for the rescuer, unless a verb has ended it meanwhile."""
-    whom = served(graph, view, key)
-    row = view.rows.get(whom) if whom is not None else None
-    return row if row is not None and row.status is N.WAITING else None
-
-
-def _passed(graph: Graph, view: View, key: Key, result: str | None) -> Iterator[Command]:
-    """Tell the dependents that the node is ok; a rescuer's result stands as that of whom it has rescued."""
-    if not graph.is_rescuer(key.node):
-        yield from _tell_dependents(graph, view, key, ok=1)
-    elif (waiting := _waiting(graph, view, key)) is not None:
-        yield End(waiting.key, N.RECOVERED, result=result, error=waiting.error)
-        yield Emit("node.recovered", waiting.key, waiting.attempt, {"by": key.node})
-        yield from _passed(graph, view, waiting.key, result)
-
-
-def _not_needed(graph: Graph, key: Key, why: str) -> Iterator[Command]:
-    """Skip the fallbacks of a node that did not need them, so that each node shows how it ended."""
-    spec = graph.nodes[key.node]
-    while spec.fallback is not None:
-        fallback = Key(spec.fallback, for_node=spec.id)
-        yield Birth(fallback)
-        yield End(fallback, N.SKIPPED)
-        yield Emit("node.skipped", fallback, data={"reason": f'"{key.node}" {why}'})
-        spec = graph.nodes[spec.fallback]
+    yield from give_up(graph, view, row, error, data)
 
 
 def _lost(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
@@ -247,36 +186,6 @@ def _cancel_row(row: Row) -> Iterator[Command]:
     yield Emit("node.cancelled", row.key, row.attempt or None)
 
 
-# --- dependents ------------------------------------------------------------------------------------
-
-
-def _tell_dependents(
-    graph: Graph, view: View, key: Key, *, ok: int = 0, failed: int = 0, skipped: int = 0
-) -> Iterator[Command]:
-    if view.status is E.CANCELLING:
-        return  # nothing new starts
-    for node in graph.children[key.node]:
-        child = Key(node)
-        row = view.rows.get(child)
-        if row is None:
-            yield Birth(child)
-            row = Row(child)
-        elif row.status is not N.PENDING:
-            continue  # its join decided earlier (any_success and its kin)
-        yield Count(child, ok, failed, skipped)
-        spec = graph.nodes[node]
-        counts = Counts(len(spec.depends_on), row.ok + ok, row.failed + failed, row.skipped + skipped)
-        yield from _join(view, child, verdict(spec.join, counts))
-
-
-def _join(view: View, key: Key, said: Verdict) -> Iterator[Command]:
-    if said is Verdict.RUN:
-        yield Release(key, held=view.status is E.PAUSED)
-        yield Emit("node.ready", key)
-    elif said is not Verdict.WAIT:
-        yield Judge(key, said.value)
-
-
 def wave(graph: Graph, view: View, key: Key) -> list[Command]:
     """Return what follows for a row whose join said skip or fail, and for those that depend on it."""
     row = view.row(key)
@@ -286,30 +195,15 @@ def wave(graph: Graph, view: View, key: Key) -> list[Command]:
         return [
             End(key, N.SKIPPED),
             Emit("node.skipped", key, data={"reason": "a predecessor was skipped or the join cannot be met"}),
-            *_not_needed(graph, key, "was skipped"),
-            *_tell_dependents(graph, view, key, skipped=1),
+            *not_needed(graph, key, "was skipped"),
+            *tell_dependents(graph, view, key, skipped=1),
         ]
     return [
         End(key, N.UPSTREAM_FAILED),
         Emit("node.failed", key, data={"status": N.UPSTREAM_FAILED.value}),
-        *_not_needed(graph, key, "did not run"),
-        *_tell_dependents(graph, view, key, failed=1),
+        *not_needed(graph, key, "did not run"),
+        *tell_dependents(graph, view, key, failed=1),
     ]
-
-
-def others_with_rows(graph: Graph, key: Key) -> list[str]:
-    """Return the other nodes whose rows an outcome of this one may touch, and that may have been there before it.
-
-    These are dependents with further predecessors, and of a rescuer whom it serves, with their dependents.
-    """
-    if not key.for_node:
-        return _with_other_predecessors(graph, key.node)
-    found = list(concerned(graph, key))
-    return [*found, *(child for node in found for child in _with_other_predecessors(graph, node))]
-
-
-def _with_other_predecessors(graph: Graph, node: str) -> list[str]:
-    return [child for child in graph.children[node] if len(graph.nodes[child].depends_on) > 1]
 
 
 # --- the end ---------------------------------------------------------------------------------------
@@ -320,19 +214,11 @@ def finish(view: View, duration: float | None) -> list[Command]:
     if view.status.is_terminal or view.open:
         return []
     data: dict[str, Any] = {"duration": duration}
-    if view.status is E.CANCELLING and not view.expired:
+    if view.status is E.CANCELLING and not view.doomed:
         return [Move(E.CANCELLED), Emit("execution.cancelled", data=data)]
     if view.failures:
         return [Move(E.FAILED), Emit("execution.failed", data={**data, "error": brief(view.error or {})})]
     return [Move(E.SUCCEEDED), Emit("execution.completed", data=data)]
-
-
-def brief(error: dict[str, Any]) -> dict[str, Any]:
-    """Return an error without its traceback, as events carry it."""
-    kept: dict[str, Any] = {n: error[n] for n in ("node", "type", "message", "code") if n in error}
-    if len(str(kept.get("message", ""))) > 2000:
-        kept["message"] = str(kept["message"])[:2000] + "…"
-    return kept
 
 
 def live_rows(view: View) -> list[Row]:

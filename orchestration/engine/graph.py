@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
-from .policies import AtLeast, Handles, Join, RetryPolicy
+from .expressions import nodes_of
+from .policies import AtLeast, Handles, Join, RetryPolicy, check_on_failure, expression_of
 
 DEFAULT_QUEUE = "default"
 NODE_ID_LIMIT = 200
@@ -35,6 +36,7 @@ class NodeSpec:
     priority: int | None = None
     fallback: str | None = None  # the node that runs when this one has failed for good
     handles: Handles | None = None  # what it catches; such a node is an error boundary
+    on_exhausted: str = "fail"  # or "pause": a person decides
     when: str | None = None  # "module:qualname" of a callable that says whether the node runs
 
 
@@ -46,6 +48,7 @@ class Graph:
     nodes: Mapping[str, NodeSpec]
     output: str | None = None
     timeout: float | None = None
+    on_failure: str = "finish"  # or "fail_fast"
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
@@ -76,9 +79,14 @@ class Graph:
         """The error boundaries, in declaration order."""
         return tuple(node for node in self.nodes.values() if node.handles is not None)
 
+    @cached_property
+    def rescuers(self) -> frozenset[str]:
+        """The fallbacks and error boundaries: they run for others, and no edge leads to them."""
+        return frozenset([*self.primaries, *(node.id for node in self.boundaries)])
+
     def is_rescuer(self, id: str) -> bool:
-        """Say whether the node is a fallback or an error boundary: it runs for others, and no edge leads to it."""
-        return id in self.primaries or self.nodes[id].handles is not None
+        """Say whether the node is a fallback or an error boundary."""
+        return id in self.rescuers
 
     def descendants(self, ids: Iterable[str]) -> set[str]:
         """Return every node downstream of `ids`, themselves not included unless reached."""
@@ -93,7 +101,12 @@ class Graph:
 
 
 def make_graph(
-    name: str, nodes: Iterable[NodeSpec], *, output: str | None = None, timeout: float | None = None
+    name: str,
+    nodes: Iterable[NodeSpec],
+    *,
+    output: str | None = None,
+    timeout: float | None = None,
+    on_failure: str = "finish",
 ) -> Graph:
     """Check the nodes and return their Graph.
 
@@ -104,7 +117,7 @@ def make_graph(
         if node.id in byid:
             raise DuplicateNode(workflow=name, node=node.id)
         byid[node.id] = node
-    graph = Graph(name, MappingProxyType(byid), output, timeout)
+    graph = Graph(name, MappingProxyType(byid), output, timeout, check_on_failure(on_failure))
     _check_dependencies(graph)
     check_rescuers(graph)
     _check_joins(graph)
@@ -134,6 +147,11 @@ def check_rescuers(graph: Graph) -> None:
         if node.when is not None and graph.is_rescuer(node.id):
             raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" runs only when another has failed, and has a'
                              " `when`. Let its body decide, and raise the error again.")  # fmt: skip
+        if node.on_exhausted != "fail" and graph.is_rescuer(node.id):
+            raise GraphError(
+                f'Node "{node.id}" of workflow "{graph.name}" runs for others and has an `on_exhausted`. Give it to the'
+                " node that it serves."
+            )
         _check_fallback(graph, node)
         _check_boundary(graph, node)
         for parent in node.depends_on:
@@ -200,6 +218,13 @@ def _check_boundary(graph: Graph, node: NodeSpec) -> None:
 
 def _check_joins(graph: Graph) -> None:
     for node in graph.nodes.values():
+        expression = expression_of(node.join)
+        for name in nodes_of(expression) if expression is not None else ():
+            if name not in node.depends_on:
+                raise GraphError(
+                    f'The join of node "{node.id}" of workflow "{graph.name}" asks for "{name}", which it does not'
+                    f" depend on. {suggest(name, node.depends_on)}"
+                )
         if node.depends_on and isinstance(node.join, AtLeast) and node.join.count > len(node.depends_on):
             raise GraphError(
                 f'Node "{node.id}" of workflow "{graph.name}" asks for AtLeast({node.join.count}) but has'

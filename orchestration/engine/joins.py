@@ -3,10 +3,12 @@ to a *different* kind: `run`, `skip` and `fail` are final, `wait` asks for more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
+from .expressions import parse, truth
 from .policies import AtLeast, Join
 
 
@@ -93,10 +95,18 @@ _RULES: dict[str, Callable[[Counts], Verdict]] = {
 }
 
 
-def verdict(join: Join, counts: Counts) -> Verdict:
-    """Say what the join makes of these counts. A node without predecessors always runs."""
+def verdict(join: Join, counts: Counts, outcomes: Mapping[str, str] = MappingProxyType({})) -> Verdict:
+    """Say what the join makes of these counts. A node without predecessors always runs.
+
+    An outcome expression asks for the `outcomes` ("ok", "failed", "skipped") of those predecessors that have ended.
+    """
     if not counts.total:
         return Verdict.RUN
     if isinstance(join, AtLeast):
         return _at_least(counts, join.count)
-    return _RULES[join](counts)
+    if (rule := _RULES.get(join)) is not None:
+        return rule(counts)
+    if truth(parse(join), outcomes):
+        return Verdict.RUN
+    # As all_success does: a skip and a failure may arrive in either order with one result.
+    return Verdict.WAIT if counts.left else Verdict.FAIL if counts.failed else Verdict.SKIP

@@ -8,6 +8,7 @@ from typing import Any
 
 from .durations import Duration, seconds
 from .errors import InvalidOption
+from .expressions import Expression, parse
 
 STRATEGIES = ("exponential", "linear", "fixed")
 JITTERS = ("full", "none")
@@ -122,7 +123,18 @@ def check_join(join: Join) -> Join:
     """Return the join, or raise InvalidOption when it is not one of the known rules."""
     if isinstance(join, AtLeast) or join in JOINS:
         return join
-    raise InvalidOption(option="join", value=join, expected="AtLeast(k) or one of " + ", ".join(JOINS))
+    if isinstance(join, str) and "." in join:
+        parse(join)
+        return join
+    known = ", ".join(JOINS)
+    raise InvalidOption(
+        option="join", value=join, expected=f"AtLeast(k), an outcome expression, or one of {known}"
+    )
+
+
+def expression_of(join: Join) -> Expression | None:
+    """Return the join as an outcome expression, or None for the other rules."""
+    return parse(join) if isinstance(join, str) and join not in JOINS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +154,20 @@ class Handles:
 def check_types(option: str, kinds: Iterable[ErrorType]) -> tuple[str, ...]:
     """Return the names of exception types. Raises InvalidOption."""
     return _type_names(option, kinds)
+
+
+ON_FAILURE = ("finish", "fail_fast")
+ON_EXHAUSTED = ("fail", "pause")
+
+
+def check_on_exhausted(value: Any) -> str:
+    """Return what a node does when nobody has rescued it, or raise InvalidOption."""
+    return _one_of("on_exhausted", value, ON_EXHAUSTED)
+
+
+def check_on_failure(value: Any) -> str:
+    """Return what a workflow does when a node has failed, or raise InvalidOption."""
+    return _one_of("on_failure", value, ON_FAILURE)
 
 
 PRIORITIES = range(1, 6)

@@ -19,13 +19,13 @@ def key_of(graph: Graph, node: str) -> Key:
     return Key(node, for_node=graph.primaries.get(node, ""))
 
 
-Tried = Literal["nobody", "fallback", "boundary"]
+Tried = Literal["nobody", "fallback", "boundary", "person"]
 
 
 def rescuer(graph: Graph, key: Key, types: Sequence[str], tried: Tried = "nobody") -> Key | None:
     """Return the key of who comes next for a node that failed with these types, or None: one boundary is the last."""
     spec = graph.nodes[key.node]
-    if tried == "boundary":
+    if tried in ("boundary", "person"):
         return None
     if spec.fallback is not None and tried == "nobody":
         return Key(spec.fallback, for_node=key.node)

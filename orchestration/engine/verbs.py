@@ -10,6 +10,7 @@ from typing import Any
 from .decide import counts_of, live_rows
 from .durations import spell
 from .errors import IllegalMove
+from .follow import outcome_of
 from .graph import Graph, suggest
 from .joins import Counts, Verdict, verdict
 from .recovery import owner
@@ -84,6 +85,11 @@ def expire(view: View, timeout: float) -> list[Command]:
     about = {"reason": message}
     already = view.status is E.CANCELLING
     return [Blame(error, expired=True), *([] if already else cancel(view, about))]
+
+
+def fail_fast(view: View) -> list[Command]:
+    """A node has failed in a workflow that fails fast: cancel what is left; the execution ends as FAILED."""
+    return cancel(view, {"reason": "A node failed, and the workflow fails fast."})
 
 
 def terminate(view: View, about: About) -> list[Command]:
@@ -193,7 +199,8 @@ def _frontier(graph: Graph, kept: dict[str, NodeStatus]) -> list[Command]:
             continue
         key, counts = Key(spec.id), counts_of(ended)
         commands += [Birth(key), Count(key, **counts)]
-        said = verdict(spec.join, Counts(len(spec.depends_on), **counts))
+        outcomes = {node: how for node in spec.depends_on if node in kept and (how := outcome_of(kept[node]))}
+        said = verdict(spec.join, Counts(len(spec.depends_on), **counts), outcomes)
         if said is Verdict.RUN:
             commands += [Release(key), Emit("node.ready", key)]
         elif said is not Verdict.WAIT:

@@ -50,6 +50,7 @@ class View:
     failures: int = 0
     blocked: int = 0
     expired: bool = False
+    doomed: bool = False  # it ends as FAILED, though what is left of it is cancelled
     error: dict[str, Any] | None = None
     rows: dict[Key, Row] = field(default_factory=dict)
 
@@ -93,10 +94,14 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Keep a row that has failed for good, with its error, until somebody who may rescue it has ended."""
+    """Keep a row that has failed for good, with its error, until somebody who may rescue it has ended.
+
+    That is a fallback or a boundary, or, with status ATTENTION, a person.
+    """
 
     key: Key
     error: dict[str, Any]
+    status: NodeStatus = NodeStatus.WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,11 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True)
+class Doom:
+    """Let nothing more begin: what is left is cancelled next, and the execution has failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Supersede:
     """Set a row aside: a later generation takes its place."""
 
@@ -205,6 +215,7 @@ Command = (
     | Hold
     | Move
     | Blame
+    | Doom
     | Supersede
     | Reopen
 )
@@ -225,8 +236,8 @@ def apply(view: View, command: Command) -> None:
             _end(view, view.rows[key], status, result, error)
         case Requeue():
             _requeue(view.rows[command.key], command)
-        case Await(key, error) | Block(key, error):
-            _park(view, view.rows[key], error, blocked=isinstance(command, Block))
+        case Await() | Block():
+            _park(view, view.rows[command.key], command)
         case Birth(key):
             view.rows[key] = Row(key)
             view.open += 1
@@ -254,11 +265,15 @@ def _apply_to_execution(view: View, command: Command) -> None:
         case Blame(error, expired):
             view.failures += 1
             view.expired |= expired
+            view.doomed |= expired
             view.error = view.error or error
+        case Doom():
+            view.doomed = True
         case Supersede(key):
             del view.rows[key]
         case Reopen(generation, failures, error):
-            view.generation, view.failures, view.error, view.expired = generation, failures, error, False
+            view.generation, view.failures, view.error = generation, failures, error
+            view.expired = view.doomed = False
 
 
 def _move(row: Row, status: NodeStatus) -> None:
@@ -273,10 +288,10 @@ def _end(view: View, row: Row, status: NodeStatus, result: str | None, error: di
     view.open -= 1
 
 
-def _park(view: View, row: Row, error: dict[str, Any], *, blocked: bool) -> None:
-    _move(row, NodeStatus.BLOCKED if blocked else NodeStatus.WAITING)
-    row.error = error
-    if blocked:  # it has not begun
+def _park(view: View, row: Row, command: Await | Block) -> None:
+    _move(row, command.status if isinstance(command, Await) else NodeStatus.BLOCKED)
+    row.error = command.error
+    if isinstance(command, Block):  # it has not begun
         row.started, row.attempt = False, row.attempt - 1
         view.blocked += 1
 

@@ -186,10 +186,12 @@ class NodeRun(models.Model):
                 name="node_claimable",
                 condition=Q(status=NodeStatus.READY, held=False),
             ),
-            # sweep: expired leases; verdicts a dead worker left unsettled; blocked nodes whose code is back.
+            # sweep: expired leases; verdicts a dead worker left unsettled; blocked nodes whose code is back. Home: what
+            # asks for a person.
             models.Index(fields=["lease_until"], name="node_leased", condition=Q(status=NodeStatus.RUNNING)),
             models.Index(fields=["execution"], name="node_verdict_due", condition=~Q(verdict="")),
             models.Index(fields=["execution"], name="node_blocked", condition=Q(status=NodeStatus.BLOCKED)),
+            models.Index(fields=["execution"], name="node_asking", condition=Q(status=NodeStatus.ATTENTION)),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from .events import event_json, events_after, last_log_lines, line_json, log_lin
 from .filters import ExecutionFilter
 from .lists import (
     artifact,
+    asking,
     execution,
     executions,
     held_by,
@@ -23,6 +24,7 @@ __all__ = [
     "ExecutionFilter",
     "Page",
     "artifact",
+    "asking",
     "culprit",
     "display_status",
     "duration_ms",

@@ -30,6 +30,12 @@ def executions(principal: Principal, filters: ExecutionFilter | None = None) -> 
     return (filters.apply(seen) if filters else seen).order_by("-id")
 
 
+def asking(principal: Principal) -> QuerySet[Execution]:
+    """Return the executions with a node that needs attention, which the principal may view, newest first."""
+    nodes = NodeRun.objects.filter(status=NodeStatus.ATTENTION, superseded=False)
+    return executions(principal).filter(pk__in=nodes.values("execution"))
+
+
 def execution(principal: Principal, id: uuid.UUID | str) -> Execution:
     """Return one execution with workflow and version. Raises UnknownExecution, also for one not to be seen."""
     try:

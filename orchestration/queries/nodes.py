@@ -39,9 +39,11 @@ def display_status(run: NodeRun, now: datetime | None = None) -> str:
 
 
 def node_view(graph: Graph, runs: Iterable[NodeRun], execution: Execution) -> list[dict[str, Any]]:
-    """Return every node of the graph as {node, index, status, attempt, started_at, finished_at, duration_ms, progress}.
+    """Return every node of the graph with its index, whom it is for, status, attempt, times, duration and progress.
 
-    Times are ISO 8601; `index` is None where there are no items. Nodes come in the order of the graph.
+    The names are those of `run_json`. Times are ISO 8601; `index` is None where there are no items, `for` where the
+    node serves no other. Nodes come in the order of the graph; an error boundary that was called for several nodes
+    comes once for each.
     """
     born: dict[str, list[NodeRun]] = {}
     for run in runs:
@@ -61,6 +63,7 @@ def run_json(run: NodeRun, now: datetime | None = None) -> dict[str, Any]:
     return {
         "node": run.node,
         "index": None if run.index < 0 else run.index,
+        "for": run.for_node or None,
         "status": display_status(run, now),
         "attempt": run.attempt,
         "started_at": instant(run.started_at),
@@ -84,7 +87,7 @@ def _unborn_status(execution: Execution) -> str:
 
 def _unborn(node: str, status: str) -> dict[str, Any]:
     empty = {"started_at": None, "finished_at": None, "duration_ms": None, "progress": None}
-    return {"node": node, "index": None, "status": status, "attempt": 0, **empty}
+    return {"node": node, "index": None, "for": None, "status": status, "attempt": 0, **empty}
 
 
 def _light(execution: Execution) -> QuerySet[NodeRun]:

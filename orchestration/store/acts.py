@@ -10,21 +10,21 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from orchestration.engine import verbs
+from orchestration.engine import attention, verbs
 from orchestration.engine.errors import UnknownExecution
-from orchestration.engine.states import NODE_LIVE, NodeStatus
+from orchestration.engine.follow import others_with_rows
+from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Command, Key
 
 from . import sql
-from .locked import Locked, load_rows, lock
-from .outcomes import close
+from .locked import LIVE, Locked, load_rows, lock
+from .outcomes import as_pairs, close, in_pairs
 from .settle import settle_waves
 from .versions import graph_of
 from .wakeups import wake
 from .write import write
 
 About = dict[str, Any]
-_LIVE = "n.status IN (" + ", ".join(f"'{status.value}'" for status in sorted(NODE_LIVE)) + ")"
 
 
 def cancel(id: uuid.UUID, about: About, using: str = DEFAULT_DB_ALIAS) -> None:
@@ -54,6 +54,30 @@ def retry(id: uuid.UUID, about: About, node: str | None = None, using: str = DEF
     settle_waves(id, using)
 
 
+def attend(
+    id: uuid.UUID, node: str, decision: str, about: About, result: str | None, using: str = DEFAULT_DB_ALIAS
+) -> None:
+    """Do what a person decides about a node that needs attention. Raises IllegalMove, UnknownExecution."""
+    connection = connections[using]
+    with transaction.atomic(using=using, savepoint=False):
+        items = lock(connection, [id], graph_of)
+        if not items:
+            raise UnknownExecution(id=id)
+        item = items[id]
+        others = others_with_rows(item.graph, Key(node)) if node in item.graph.nodes else []
+        load_rows(
+            connection,
+            items,
+            in_pairs(connection),
+            [as_pairs(connection, [(id, n) for n in [node, *others]])],
+        )
+        item.run(attention.attend(item.graph, item.view, node, decision, about, result, id))
+        close(connection, [item])
+        write(connection, [item])
+        wake(connection)
+    settle_waves(id, using)
+
+
 def _reopen(item: Locked, commands: list[Command]) -> list[Command]:
     if item.graph.timeout is not None:
         item.timeout_at = item.now + dt.timedelta(seconds=item.graph.timeout)
@@ -67,6 +91,10 @@ def expire(id: uuid.UUID, using: str = DEFAULT_DB_ALIAS) -> bool:
         for item in lock(connection, [id], graph_of).values():
             if item.view.status.is_terminal or item.timeout_at is None or item.timeout_at > item.now:
                 return False
+            if item.stops:
+                item.timeout_at = None
+                _carry_out(connection, item, lambda it: verbs.fail_fast(it.view))
+                return True
             item.timeout_at, item.cause = None, {"verb": "timeout", "by": "system"}
             _carry_out(connection, item, lambda it: verbs.expire(it.view, it.graph.timeout or 0.0))
     return True
@@ -112,7 +140,7 @@ def _carry_out(
     *,
     everything: bool = False,
 ) -> None:
-    condition = "n.execution_id = %s" + ("" if everything else f" AND {_LIVE}")
+    condition = "n.execution_id = %s" + ("" if everything else f" AND {LIVE}")
     load_rows(connection, {item.id: item}, condition, [sql.key(connection, item.id)])
     item.run(decide(item))
     close(connection, [item])

@@ -17,9 +17,10 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine.graph import Graph
-from orchestration.engine.states import ExecutionStatus, NodeStatus
+from orchestration.engine.states import NODE_LIVE, ExecutionStatus, NodeStatus
 from orchestration.engine.view import (
     Command,
+    Doom,
     Emit,
     End,
     Judge,
@@ -36,6 +37,7 @@ from orchestration.engine.view import (
 from . import clock, sql
 from .sql import Rows, Statement, execute
 
+LIVE = "n.status IN (" + ", ".join(f"'{status.value}'" for status in sorted(NODE_LIVE)) + ")"
 GraphOf = Callable[[int], Graph]
 CERTAIN = 0.02  # seconds that the database may take to tell the time for it to be counted on from there
 
@@ -101,6 +103,17 @@ class Locked:
         False  # not good for another decision: decided on and not written (yet), or of an uncertain time
     )
 
+    @property
+    def stops(self) -> bool:
+        """Say whether what is left of it is still to be cancelled."""
+        over = self.view.status is ExecutionStatus.CANCELLING or self.view.status.is_terminal
+        return self.view.doomed and not over
+
+    @property
+    def unfinished(self) -> bool:
+        """Say whether something follows from what was decided that a later transaction has to settle."""
+        return bool(self.due) or self.stops
+
     def note_time(self, asked_at: float) -> None:
         """Note when the database was asked for `now`: what is counted on from there is never early."""
         self.read_at = asked_at
@@ -129,6 +142,9 @@ class Locked:
             if isinstance(command, Emit):
                 self._emit(command, at or self.now)
                 continue
+            if isinstance(command, Doom):
+                # Should this process die before it has cancelled the rest, the sweep finds it by its deadline.
+                self.timeout_at, self.cause = self.now, {"verb": "fail_fast", "by": "system"}
             if isinstance(command, Supersede):
                 self.superseded.append((self.view.rows[command.key], self.times.pop(command.key)))
                 self.touched.discard(command.key)
@@ -304,6 +320,7 @@ def read_locked(rows: Rows, graph_of: GraphOf) -> dict[uuid.UUID, Locked]:
 def read_execution(row: Sequence[Any], graph_of: GraphOf) -> Locked:
     """Return the execution of one row of `execution_columns`."""
     at = lambda value: clock.read(value) if value is not None else None  # noqa: E731
+    verb = json.loads(row[13]).get("verb") if row[13] else None
     view = View(
         ExecutionStatus(row[2]),
         row[3],
@@ -311,7 +328,8 @@ def read_execution(row: Sequence[Any], graph_of: GraphOf) -> Locked:
         failures=row[6],
         blocked=row[7],
         error=json.loads(row[8]) if row[8] else None,
-        expired=bool(row[13]) and json.loads(row[13]).get("verb") == "timeout",
+        expired=verb == "timeout",
+        doomed=verb in ("timeout", "fail_fast"),
     )
     return Locked(
         _uuid(row[0]),

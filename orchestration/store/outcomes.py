@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from orchestration.engine.decide import Result, decide, finish, others_with_rows, wave
+from orchestration.engine.decide import Result, decide, finish, wave
+from orchestration.engine.follow import others_with_rows
 from orchestration.engine.graph import Graph
 from orchestration.engine.states import NodeStatus, Outcome
 from orchestration.engine.view import Key

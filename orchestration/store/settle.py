@@ -11,12 +11,23 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import transaction as django_transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from orchestration.engine.verbs import fail_fast
 from orchestration.engine.view import Key
 
 from . import clock, sql
 from .along import Along
 from .claim import Claim
-from .locked import Claimer, Locked, load_rows, lock, lock_statement, read_locked, read_rows, rows_statement
+from .locked import (
+    LIVE,
+    Claimer,
+    Locked,
+    load_rows,
+    lock,
+    lock_statement,
+    read_locked,
+    read_rows,
+    rows_statement,
+)
 from .outcomes import Settled, as_pairs, close, dependents, in_pairs, settle_one
 from .sql import Statement
 from .transaction import Transaction, transaction
@@ -72,20 +83,27 @@ def settle_alone(outcome: Settled, using: str = DEFAULT_DB_ALIAS) -> Report:
 
 
 def settle_waves(execution_id: uuid.UUID, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Settle skips and upstream failures that earlier transactions left, ≤ 500 in each, until none is left."""
+    """Settle skips and upstream failures that earlier transactions left, ≤ 500 in each, until none is left.
+
+    And cancel what is left of an execution that fails fast.
+    """
     connection = connections[using]
     more = True
     while more:
         with django_transaction.atomic(using=using, savepoint=False):
             items = lock(connection, [execution_id], graph_of)
             for item in items.values():
-                condition = "n.execution_id = %s AND n.verdict <> ''"
+                rows = LIVE if item.stops else "n.verdict <> ''"
+                condition = f"n.execution_id = %s AND {rows}"
                 load_rows(connection, items, condition, [sql.key(connection, execution_id)])
+                if item.stops:
+                    item.timeout_at = None
+                    item.run(fail_fast(item.view))
                 close(connection, [item])
                 if item.touched:
                     write(connection, [item])
                     wake(connection)
-            more = any(item.due for item in items.values())
+            more = any(item.unfinished for item in items.values())
 
 
 # --- under the lock: two round trips ---------------------------------------------------------------
@@ -108,7 +126,7 @@ def _settle_locked(
     if writing:
         note_ids(changed, found[len(writing) - 1])
     along.note(kept, found[len(writing) :], asked_at)
-    report.unfinished += [item.id for item in changed if item.due]
+    report.unfinished += [item.id for item in changed if item.unfinished]
     for item in changed:
         item.forget()
 
@@ -165,7 +183,9 @@ def _settle_known(
     changed = list(items.values())
     for item in changed:
         item.catch_up()
-    if not all(settle_one(items[o.claim.execution_id], o) for o in outcomes) or any(i.due for i in changed):
+    if not all(settle_one(items[o.claim.execution_id], o) for o in outcomes) or any(
+        i.unfinished for i in changed
+    ):
         return outcomes  # what they know is spent; the lock will tell
     close(connection, changed)
     kept, asked_at = along.keep_children(changed), time.monotonic()

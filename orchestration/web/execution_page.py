@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,13 +12,16 @@ from django.utils import timezone
 
 from orchestration import executor, queries
 from orchestration.engine.graph import Graph
-from orchestration.engine.states import EXECUTION_TERMINAL
+from orchestration.engine.states import EXECUTION_TERMINAL, NodeStatus
 from orchestration.models import Artifact, Execution, NodeRun
 from orchestration.queries.events import LEVELS
 from orchestration.queries.stats import typical
 from orchestration.store.versions import graph_of
+from security.actions import EXECUTION_CONTROL
+from security.policies import allowed
 from security.principals import Principal
 
+from .graph import overall
 from .history import attempts, spans
 from .pictures import picture
 from .timeline import make_timeline
@@ -120,11 +123,17 @@ class ExecutionPage:
         view = asked if asked in VIEWS else VIEWS[0]
         found: dict[str, Any] = {"view": view, "view_names": VIEWS, "nodes": self.views}
         if view == "graph":
-            statuses = {each["node"]: each["status"] for each in self.views}
-            found["picture"] = picture(self.execution.version_id, statuses, self.selected)
+            found["picture"] = picture(self.execution.version_id, self._statuses(), self.selected)
         elif view == "timeline":
             found["timeline"] = self._timeline()
         return found
+
+    def _statuses(self) -> dict[str, str]:
+        """Return a status for each node; a boundary that was called for several shows the one to look at first."""
+        found: dict[str, list[str]] = {}
+        for each in self.views:
+            found.setdefault(each["node"], []).append(each["status"])
+        return {node: overall(statuses) for node, statuses in found.items()}
 
     def _timeline(self) -> Any:
         start = self.execution.started_at or self.execution.created_at
@@ -155,7 +164,7 @@ class ExecutionPage:
 
     def _inspector(self) -> dict[str, Any]:
         if self.selected:
-            return node_context(self.execution, self.selected, self.query.get("index"))
+            return node_context(self.execution, self.selected, self.query.get("index"), self.principal)
         artifacts = Artifact.objects.filter(execution=self.execution).order_by("-created_at", "-id")[
             :ARTIFACTS
         ]
@@ -186,7 +195,7 @@ def _references(value: Any) -> Iterator[str]:
             yield from _references(item)
 
 
-def node_context(execution: Execution, node: str, index: str | None) -> dict[str, Any]:
+def node_context(execution: Execution, node: str, index: str | None, principal: Principal) -> dict[str, Any]:
     """Return the inspector's context for a node. Raises Http404 for one that the graph has not."""
     graph = graph_of(execution.version_id)
     if node not in graph.nodes:
@@ -197,14 +206,19 @@ def node_context(execution: Execution, node: str, index: str | None) -> dict[str
     history = spans(events)
     spec = graph.nodes[node]
     view = queries.node_view(graph, [run] if run else [], execution)
+    asks = run is not None and run.status == NodeStatus.ATTENTION
     return {
         "node": node,
+        "may_decide": asks and allowed(principal, EXECUTION_CONTROL, execution),
         "spec": spec,
         "run": run,
         "shown": next(each for each in view if each["node"] == node),
         "attempts": attempts(history.get((node, None if item < 0 else item), ())),
         "events": events[-200:],
         "children": graph.children[node],
+        "primary": graph.primaries.get(node),
+        "is_rescuer": graph.is_rescuer(node),
+        "rescuer": _rescuer(events),
         "worker": next(
             (
                 span.worker
@@ -217,6 +231,12 @@ def node_context(execution: Execution, node: str, index: str | None) -> dict[str
             :ARTIFACTS
         ],
     }
+
+
+def _rescuer(events: Iterable[dict[str, Any]]) -> str:
+    """Return who runs, or has run, in the node's place."""
+    told = [event["data"] for event in events if event["type"] in ("node.waiting", "node.recovered")]
+    return str(told[-1].get("by") or told[-1].get("awaits") or "") if told else ""
 
 
 def _parts(counts: Counter[str], total: int) -> list[dict[str, Any]]:

@@ -80,6 +80,8 @@ def _closed(span: Span, event: Event, at: datetime) -> Span:
     if isinstance(data.get("duration"), int | float):
         # A short attempt's start is written together with its end; the measured duration is what is true.
         start = min(start, at - timedelta(milliseconds=data["duration"]))
-    outcome = "timed_out" if data.get("outcome") == "timed_out" else _OUTCOMES.get(event["type"], "")
     error = data.get("error") or {}
+    outcome = "timed_out" if data.get("outcome") == "timed_out" else _OUTCOMES.get(event["type"], "")
+    if event["type"] == "node.waiting" and error:  # it waits for whoever takes its place
+        outcome = outcome if outcome == "timed_out" else "failed"
     return replace(span, start=start, end=at, outcome=outcome, error=error, delay_ms=data.get("delay"))

@@ -30,17 +30,14 @@ def picture(version_id: int, statuses: Mapping[str, str], selected: str = "") ->
     }
     words = {status: str(word) for status, word in WORDS.items()}
     icons = f"{static(SPRITE)}#status-"
-    return render_svg(layout, Picture(statuses, words, icons, selected, summary, _rescuers(version_id)))
-
-
-@lru_cache(maxsize=128)
-def _rescuers(version_id: int) -> frozenset[str]:
-    graph = graph_of(version_id)
-    return frozenset(node for node in graph.nodes if graph.is_rescuer(node))
+    rescuers = graph_of(version_id).rescuers
+    return render_svg(layout, Picture(statuses, words, icons, selected, summary, rescuers))
 
 
 def _lay_out(graph: Graph) -> Layout:
-    nodes = [Node(node.id, kind=node.body) for node in graph.nodes.values()]
+    # A fallback or boundary is drawn by itself, however much it is like its neighbours.
+    kinds = {node.id: node.id if graph.is_rescuer(node.id) else node.body for node in graph.nodes.values()}
+    nodes = [Node(id, kind=kind) for id, kind in kinds.items()]
     edges = [(parent, node.id) for node in graph.nodes.values() for parent in node.depends_on]
     edges += [(primary, fallback) for fallback, primary in graph.primaries.items()]
     for boundary in graph.boundaries:

@@ -11,6 +11,7 @@ urlpatterns = [
     path("executions/<uuid:id>/parts/<slug:part>/", in_own_zone(execution.part), name="execution_part"),
     path("executions/<uuid:id>/nodes/<path:node>/", in_own_zone(execution.node), name="node"),
     path("executions/<uuid:id>/artifacts/<uuid:artifact>/", artifacts.download, name="artifact"),
+    path("executions/<uuid:id>/attend/", in_own_zone(verbs.attend), name="attend"),
     path("executions/<uuid:id>/<slug:verb>/", in_own_zone(verbs.act), name="verb"),
     path("workflows/", in_own_zone(workflows.workflows), name="workflows"),
     path("workflows/<path:name>/start/", in_own_zone(workflows.start), name="start"),

@@ -7,14 +7,16 @@ from functools import partial
 from typing import Any
 
 from orchestration.engine import verbs
+from orchestration.engine.attention import attend
 from orchestration.engine.decide import MAX_LOST, Result, begin, decide, finish, wave
+from orchestration.engine.expressions import parse, truth
 from orchestration.engine.fold import Folded, fold
 from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, Join
 from orchestration.engine.recovery import key_of, owner, served
+from orchestration.engine.states import EXECUTION_TERMINAL, Outcome, check_node_move
 from orchestration.engine.states import ExecutionStatus as E
 from orchestration.engine.states import NodeStatus as N
-from orchestration.engine.states import Outcome, check_node_move
 from orchestration.engine.view import Command, Emit, Key, Row, Start, View, apply, snapshot
 
 ABOUT = {"by": "alice", "reason": "because"}
@@ -43,11 +45,13 @@ def may_run(join: Join, ok: int, failed: int, skipped: int, left: int) -> bool:
     return ok >= join.count if isinstance(join, AtLeast) else MAY_RUN[join](ok, failed, skipped, left)
 
 
-def fate(join: Join, ok: int, failed: int, skipped: int) -> N | None:
-    """Return what becomes of a node whose predecessors have all ended so; None: it runs."""
-    if may_run(join, ok, failed, skipped, 0):
-        return None
+def fate(join: Join, failed: int) -> N:
+    """Return what becomes of a node that may not run though its predecessors have all ended."""
     return N.UPSTREAM_FAILED if failed and join not in SKIPS_ON_FAILURE else N.SKIPPED
+
+
+def _outcome(row: Row) -> str:
+    return "ok" if row.status in OK else "failed" if row.status in BAD else "skipped"
 
 
 class Simulation:
@@ -58,6 +62,7 @@ class Simulation:
         self.events: list[dict[str, Any]] = []
         self.folded = Folded()
         self.due: list[Key] = []
+        self.extra: dict[str, int] = {}  # attempts that a person has added
         self.ended: dict[Key, tuple[N, str | None, int]] = {}
         self.started: dict[Key, int] = {}
         self._run(
@@ -88,6 +93,7 @@ class Simulation:
             about.setdefault("error", ERROR)
         result = Result(key, outcome, duration=1.5, queued=0.5, worker="w/1", **about)
         self._run(self._twice(lambda: decide(self.graph, self.view, result)))
+        self._fail_fast()
         self.close(waves)
 
     def close(self, waves: int = 500) -> None:
@@ -114,6 +120,19 @@ class Simulation:
             commands = self._twice(lambda: plain[verb](self.view, ABOUT))
         self._run(commands)
         self.close()
+
+    def attend(self, node: str, decision: str) -> None:
+        """Do what a person decides about a node that needs attention."""
+        result = '"by hand"' if decision == "supply" else None
+        self.extra[node] = self.extra.get(node, 0) + (decision == "retry")
+        self._run(self._twice(lambda: attend(self.graph, self.view, node, decision, ABOUT, result, "0190")))
+        self._fail_fast()
+        self.close()
+
+    def _fail_fast(self) -> None:
+        if self.view.doomed and self.view.status not in (E.CANCELLING, *EXECUTION_TERMINAL):
+            self._run(self._twice(lambda: verbs.fail_fast(self.view)))
+            self.due = [key for key in self.due if self.view.rows[key].verdict]
 
     def expire(self) -> None:
         self._run(self._twice(lambda: verbs.expire(self.view, 60.0)))
@@ -147,6 +166,8 @@ class Simulation:
                 return
             if self.view.status is E.PAUSED:
                 self.act("resume")
+            elif asked := self.having(N.ATTENTION):
+                self.attend(asked[0].key.node, "supply")
             elif blocked := self.having(N.BLOCKED):
                 self.unblock([row.key for row in blocked])
             elif running := self.having(N.RUNNING):
@@ -237,7 +258,7 @@ class Simulation:
 
     def _check_row(self, key: Key, row: Row) -> None:
         policy = self.graph.nodes[key.node].retry
-        assert 0 <= row.attempt <= (policy.max_attempts if policy else 1)
+        assert 0 <= row.attempt <= (policy.max_attempts if policy else 1) + self.extra.get(key.node, 0)
         assert row.losses <= MAX_LOST + 1
         if row.status.is_terminal:
             now = (row.status, row.result, row.attempt)
@@ -252,7 +273,7 @@ class Simulation:
             assert (row.ok, row.failed, row.skipped) == (ok, failed, skipped)
             assert ok + failed + skipped, "a row is born when its first predecessor ends"
             assert bool(row.verdict) == (not left)
-            assert not may_run(self.graph.nodes[key.node].join, ok, failed, skipped, left)
+            assert not self._may_run(key.node)
 
     def _check_nothing_is_forgotten(self) -> None:
         """Every node whose predecessors have begun to end has a row, while the execution may go on."""
@@ -267,7 +288,8 @@ class Simulation:
     def _check_end(self) -> None:
         view = self.view
         assert not view.open
-        if view.status in (E.CANCELLED, E.TERMINATED) or view.expired:
+        if view.status in (E.CANCELLED, E.TERMINATED) or view.doomed:
+            assert not view.doomed or view.status in (E.FAILED, E.TERMINATED)
             return
         assert view.status is (E.FAILED if view.failures else E.SUCCEEDED)
         named = {key.node for key in view.rows}
@@ -280,18 +302,16 @@ class Simulation:
             if self.graph.is_rescuer(key.node):
                 self._check_rescuer(key, row)
                 continue
-            ok, failed, skipped, left = self._predecessors(key.node)
+            _ok, failed, _skipped, left = self._predecessors(key.node)
             assert not left
-            expected = fate(self.graph.nodes[key.node].join, ok, failed, skipped)
-            ran = (
-                N.SUCCEEDED,
-                N.FAILED,
-                N.RECOVERED,
-                *((N.SKIPPED,) if self.graph.nodes[key.node].when else ()),
-            )
+            may = self._may_run(key.node)
+            expected = None if may else fate(self.graph.nodes[key.node].join, failed)
+            spec = self.graph.nodes[key.node]
+            may_skip = spec.when or spec.on_exhausted == "pause"
+            ran = (N.SUCCEEDED, N.FAILED, N.RECOVERED, *((N.SKIPPED,) if may_skip else ()))
             assert row.status is expected if expected else row.status in ran
             if row.status is N.RECOVERED:
-                assert self._rescuers(key), "somebody has rescued it"
+                assert self._rescuers(key) or row.result == '"by hand"', "somebody has rescued it"
 
     def _check_rescuer(self, key: Key, row: Row) -> None:
         """A rescuer ran for a node that had failed, and its success is that node's; else it was not needed."""
@@ -340,4 +360,12 @@ class Simulation:
         if self.graph.is_rescuer(key.node):
             whom = served(self.graph, self.view, key)
             return whom is not None and self.view.rows[whom].status is N.WAITING
-        return may_run(self.graph.nodes[key.node].join, *self._predecessors(key.node))
+        return self._may_run(key.node)
+
+    def _may_run(self, node: str) -> bool:
+        spec = self.graph.nodes[node]
+        if spec.join in MAY_RUN or isinstance(spec.join, AtLeast):
+            return may_run(spec.join, *self._predecessors(node))
+        rows = {parent: self.view.rows.get(Key(parent)) for parent in spec.depends_on}
+        ended = {name: _outcome(row) for name, row in rows.items() if row and row.status in ENDED}
+        return not rows or truth(parse(spec.join), ended) is True

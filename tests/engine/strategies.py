@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from orchestration.engine.attention import DECISIONS
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.graph import Graph, NodeSpec, make_graph
 from orchestration.engine.policies import JOINS, AtLeast, Handles, Join, RetryPolicy
@@ -15,9 +17,27 @@ from orchestration.engine.verbs import LEGAL
 from tests.engine.simulation import ERROR, Simulation
 
 
-def joins(parents: int = 1) -> st.SearchStrategy[Join]:
-    """Return the joins that a node with so many predecessors may have."""
-    return st.one_of(st.sampled_from(JOINS), st.integers(1, max(1, parents)).map(AtLeast))
+def joins(parents: Sequence[str] = ("p",)) -> st.SearchStrategy[Join]:
+    """Return the joins that a node with these predecessors may have."""
+    rules = [st.sampled_from(JOINS), st.integers(1, max(1, len(parents))).map(AtLeast)]
+    return st.one_of(*rules, *([expressions(parents)] if parents else []))
+
+
+def expressions(names: Sequence[str]) -> st.SearchStrategy[str]:
+    """Return outcome expressions over these nodes."""
+    asked = st.builds(
+        lambda name, outcome: f"'{name}'.{outcome}",
+        st.sampled_from(names),
+        st.sampled_from(["ok", "failed", "skipped", "done"]),
+    )
+    return st.recursive(
+        asked,
+        lambda part: st.one_of(
+            part.map("not ({})".format),
+            st.tuples(part, st.sampled_from(["and", "or"]), part).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
+        ),
+        max_leaves=4,
+    )
 
 
 policies = st.none() | st.builds(
@@ -44,13 +64,15 @@ def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
                 name,
                 "m:f",
                 depends_on=tuple(parents),
-                join=draw(joins(len(parents))),
+                join=draw(joins(parents)),
                 retry=draw(policies),
                 when=draw(st.sampled_from([None, None, "m:asked"])),
+                on_exhausted=draw(st.sampled_from(["fail", "fail", "pause"])),
             )
         )
     nodes = draw(_with_rescuers(nodes)) if draw(st.booleans()) else nodes
-    return make_graph("w", nodes if draw(st.booleans()) else reversed(nodes))
+    on_failure = draw(st.sampled_from(["finish", "finish", "fail_fast"]))
+    return make_graph("w", nodes if draw(st.booleans()) else reversed(nodes), on_failure=on_failure)
 
 
 @st.composite
@@ -112,6 +134,9 @@ def play(simulation: Simulation, script: Script) -> None:
 
 def _work(simulation: Simulation, script: Script, choice: int) -> None:
     ready, running = simulation.claimable(), simulation.having(N.RUNNING)
+    if (asked := simulation.having(N.ATTENTION)) and (choice == 11 or not (ready or running)):
+        simulation.attend(asked[0].key.node, DECISIONS[script.pick(len(DECISIONS))])
+        return
     if ready and (choice < 5 or not running):
         simulation.claim(ready[script.pick(len(ready))].key)
     elif running and choice == 12:

@@ -145,7 +145,7 @@ BAD = [
     ({"priority": "high"}, "priority is 'high'"),
     ({"timeout": "soon"}, "timeout of node \"a\" is 'soon'; it must be a duration"),
     ({"timeout": -1}, 'timeout of node "a" is -1'),
-    ({"join": "some"}, "join is 'some'; it must be AtLeast(k) or one of all_success, all_done"),
+    ({"join": "some"}, "join is 'some'; it must be AtLeast(k), an outcome expression, or one of all_success"),
     ({"join": ["all_done"]}, "join is ['all_done']"),
     ({"params": [1]}, 'params of node "a" is [1]; it must be a mapping.'),
     ({"params": {"when": object()}}, 'params of node "a" cannot be kept as JSON: $.when is a object'),

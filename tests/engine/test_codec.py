@@ -29,7 +29,7 @@ specs = st.builds(
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8),
     st.sampled_from(["m:f", "task:count"]),
     lane=st.sampled_from(["sync", "async"]),
-    join=joins(),
+    join=joins(()),
     params=st.dictionaries(st.text("ab", max_size=3), plain, max_size=3),
     retry=policies,
     timeout=st.none() | st.floats(0, 1000),

@@ -8,15 +8,14 @@ from orchestration.engine.decide import (
     MAX_LOST,
     Result,
     begin,
-    brief,
     counts_of,
     decide,
     finish,
-    others_with_rows,
     wave,
 )
 from orchestration.engine.errors import IllegalTransition
 from orchestration.engine.fold import BrokenLog, fold
+from orchestration.engine.follow import brief, others_with_rows
 from orchestration.engine.graph import Graph, NodeSpec, make_graph
 from orchestration.engine.policies import AtLeast, RetryPolicy
 from orchestration.engine.states import ExecutionStatus as E

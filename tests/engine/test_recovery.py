@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from orchestration import RetryPolicy, WorkflowBuilder
@@ -187,6 +189,24 @@ def test_a_boundary_that_nobody_catches_fails_the_node():
     fail(simulation, "first", "a")
     assert rows(simulation) == {"a": "failed", "first for a": "failed"}
     assert simulation.status() is E.FAILED
+
+
+def test_a_workflow_that_fails_fast_cancels_what_is_left_once_nobody_has_rescued_the_node():
+    graph = replace(
+        built(a={"fallback": "f"}, f={}, b={}, c={}, after={"depends_on": ["b"]}), on_failure="fail_fast"
+    )
+    simulation = Simulation(graph)
+    simulation.claim(Key("b"))
+    fail(simulation, "a")
+    assert simulation.status() is E.RUNNING
+    fail(simulation, "f", "a")
+    assert simulation.status() is E.CANCELLING
+    assert rows(simulation) == {"a": "failed", "b": "running", "c": "cancelled", "f for a": "failed"}
+    simulation.settle(Key("b"), Outcome.SUCCEEDED)
+    assert simulation.status() is E.FAILED
+    assert rows(simulation)["b"] == "succeeded"
+    simulation.act("retry")
+    assert rows(simulation) == {"a": "ready", "b": "succeeded", "c": "ready", "after": "ready"}
 
 
 def test_a_cancelled_execution_rescues_nobody():

@@ -8,9 +8,10 @@ from orchestration import WorkflowBuilder
 from orchestration.engine.states import Outcome
 from orchestration.models import Execution, NodeRun
 from orchestration.runner.memory import error_of
-from orchestration.store import versions
+from orchestration.runner.sweep import sweep
+from orchestration.store import leases, versions
 from orchestration.store.claim import claim
-from orchestration.store.settle import settle
+from orchestration.store.settle import settle, settle_alone
 from orchestration.store.start import start
 
 from .store_helpers import check_log, done, order, run_to_end, seat
@@ -89,6 +90,40 @@ def test_a_boundary_is_the_last_resort_and_a_failure_of_all_fails_the_node_once(
     execution = Execution.objects.get(pk=id)
     assert execution.error is not None
     assert (execution.status, execution.failures, execution.error["node"]) == ("failed", 1, "primary")
+    check_log(id)
+
+
+def fast() -> WorkflowBuilder:
+    builder = WorkflowBuilder("fast", on_failure="fail_fast", timeout="1h")
+    for node in ("a", "b", "c"):
+        builder.add_node(node, body)
+    return builder.add_node("after", body, depends_on=["b"])
+
+
+def test_a_workflow_that_fails_fast_cancels_the_rest_and_waits_for_what_runs():
+    id = begun(fast())
+    first, second = claim(seat(), 2)
+    settle_alone(fails([first])[0])
+    execution = Execution.objects.get(pk=id)
+    assert (execution.status, execution.deadline_at) == ("cancelling", None)
+    assert statuses(id) == {"a": "failed", "b": "running", "c": "cancelled"}
+    settle(done([second]))
+    assert Execution.objects.get(pk=id).status == "failed"
+    check_log(id)
+
+
+def test_what_a_dead_process_left_of_a_fast_failure_is_cancelled_by_the_sweep():
+    id = begun(fast())
+    first, second = claim(seat(), 2)
+    report = settle(fails([first]))
+    assert report.unfinished == [id]  # and now it dies
+    assert statuses(id)["c"] == "ready"
+    assert leases.overdue() == [id]
+    sweep()
+    assert statuses(id) == {"a": "failed", "b": "running", "c": "cancelled"}
+    assert leases.overdue() == []
+    settle(done([second]))
+    assert Execution.objects.get(pk=id).status == "failed"
     check_log(id)
 
 

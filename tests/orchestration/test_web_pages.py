@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from guardian.shortcuts import assign_perm
 
-from orchestration import registry
+from orchestration import WorkflowBuilder, registry
 from orchestration.engine.builder import Workflow
 from tests import factories
 from tests.factories import Act
@@ -155,6 +155,27 @@ def test_attempts_come_from_the_log_of_events(alice: User, console: Client) -> N
     timeline = text_of(console, f"/executions/{execution.pk}/parts/canvas/?view=timeline")
     assert timeline.count('class="t-running"') == 3
     assert timeline.count('class="t-retrying"') == 2
+
+
+def test_a_rescued_node_says_who_took_its_place_and_why(alice: User, console: Client) -> None:
+    builder = (
+        WorkflowBuilder("sources", output="primary")
+        .add_node("primary", factories.nothing, fallback="second")
+        .add_node("second", factories.nothing)
+        .add_node("catch", factories.nothing, on_error=True, for_nodes=["primary"], error_types=[OSError])
+    )
+    script = {"primary": Act(1, error=("Refused", "no route")), "second": Act(1, {"rows": 7})}
+    here = (
+        f"/executions/{factories.play(factories.start_execution(builder.build(), alice, ago=60), script).pk}/"
+    )
+    page = text_of(console, f"{here}?node=primary")
+    assert "It failed, and was recovered by" in page
+    assert "no route" in page
+    assert "grescue" in page
+    assert 'data-node="catch" data-label="catch" data-status="skipped"' in page
+    inspected = text_of(console, f"{here}parts/inspector/?node=second")
+    assert "the failure of" in inspected
+    assert "rows" in text_of(console, f"{here}parts/inspector/?node=primary")
 
 
 def test_the_critical_path_is_the_chain_that_was_waited_for(alice: User, console: Client) -> None:

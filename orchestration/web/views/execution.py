@@ -52,5 +52,5 @@ def part(request: HttpRequest, execution: Execution, part: str) -> HttpResponse:
 def node(request: HttpRequest, execution: Execution, node: str) -> HttpResponse:
     """Show one node in the inspector."""
     context = {"execution": execution, "selected": node, "now": timezone.now()}
-    context |= node_context(execution, node, request.GET.get("index"))
+    context |= node_context(execution, node, request.GET.get("index"), Principal.for_request(request))
     return render(request, PARTS["inspector"], context)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
 from orchestration import executor
-from orchestration.engine.errors import Igon7Error
+from orchestration.engine.errors import Igon7Error, InvalidOption
 from orchestration.models import Execution
 from orchestration.web.access import load_execution
 from orchestration.web.execution_page import VERBS
@@ -29,8 +33,33 @@ def act(request: HttpRequest, execution: Execution, verb: str) -> HttpResponse:
     told = {"reason": request.POST.get("reason", "").strip()[:REASON_LIMIT]}
     if verb == "retry" and request.POST.get("node"):
         told["node"] = request.POST["node"]
+    return _done(request, execution, lambda by: getattr(executor, verb)(execution.pk, principal=by, **told))
+
+
+@require_POST
+@requires(EXECUTION_CONTROL, load_execution)
+def attend(request: HttpRequest, execution: Execution) -> HttpResponse:
+    """Do what is decided about a node that needs attention; a result is JSON."""
+    node, decision = request.POST.get("node", ""), request.POST.get("decision", "")
+    reason = request.POST.get("reason", "").strip()[:REASON_LIMIT]
+
+    def decide(by: Principal) -> None:
+        result = _json(request.POST.get("result", "")) if decision == "supply" else None
+        executor.attend(execution.pk, node, decision, principal=by, result=result, reason=reason)
+
+    return _done(request, execution, decide)
+
+
+def _json(text: str) -> Any:
     try:
-        getattr(executor, verb)(execution.pk, principal=Principal.for_request(request), **told)
+        return json.loads(text) if text.strip() else None
+    except ValueError as error:
+        raise InvalidOption(option="result", value=text[:80], expected=f"JSON ({error})") from None
+
+
+def _done(request: HttpRequest, execution: Execution, act: Callable[[Principal], None]) -> HttpResponse:
+    try:
+        act(Principal.for_request(request))
     except Igon7Error as error:
         execution.refresh_from_db()
         return show(request, execution, refused=str(error), status=error.status)
