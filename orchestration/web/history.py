@@ -32,6 +32,7 @@ _OUTCOMES = {
     "node.completed": "succeeded",
     "node.recovered": "recovered",
     "node.failed": "failed",
+    "node.attention": "failed",
     "node.retrying": "failed",
     "node.lost": "lost",
     "node.waiting": "waiting",

@@ -109,10 +109,17 @@ def test_the_console_asks_whoever_may_control(console: Client, alice: User, gues
     assert "needs attention" in page
     assert f"/executions/{execution.pk}/" in console.get("/").content.decode()
     assert "Let it fail" in page
+    assert (
+        'data-status="failed"'
+        in console.get(f"/executions/{execution.pk}/parts/inspector/?node=pay").content.decode()
+    )
     told = {"node": "pay", "decision": "supply", "result": '{"paid": 2}', "reason": "by hand"}
     wrong = console.post(f"/executions/{execution.pk}/attend/", {**told, "result": "{"})
     assert wrong.status_code == 422 or wrong.status_code == 400
     assert "it must be JSON" in wrong.content.decode()
+    empty = console.post(f"/executions/{execution.pk}/attend/", {**told, "result": " "})
+    assert "null for a node that gives nothing" in empty.content.decode()
+    assert statuses(execution)["pay"] == "attention"
     assign_perm("orchestration.view_workflow", guest, execution.workflow)
     other = Client()
     other.force_login(guest)

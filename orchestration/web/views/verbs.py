@@ -51,8 +51,10 @@ def attend(request: HttpRequest, execution: Execution) -> HttpResponse:
 
 
 def _json(text: str) -> Any:
+    if not text.strip():
+        raise InvalidOption(option="result", value="", expected="JSON; null for a node that gives nothing")
     try:
-        return json.loads(text) if text.strip() else None
+        return json.loads(text)
     except ValueError as error:
         raise InvalidOption(option="result", value=text[:80], expected=f"JSON ({error})") from None
 

@@ -34,13 +34,21 @@ export function refetch(part, pause) {
   timers.set(part, setTimeout(() => { timers.delete(part); replace(part); }, wait));
 }
 
+/** Whether somebody is about to decide something here: a dialog is open, or what they have typed would be lost. */
+function deciding(target) {
+  if (target.querySelector("dialog:modal")) return true;
+  const fields = [...target.querySelectorAll(".decide :is(input[type=text], textarea)")];
+  const typed = fields.some((field) => field.value !== field.defaultValue || field === document.activeElement);
+  return typed && target.dataset.of === location.search;
+}
+
 async function replace(part) {
   const target = document.getElementById(`x-${part}`);
-  if (target.querySelector("dialog:modal")) return void refetch(part, 1000);
+  if (deciding(target)) return void refetch(part, 1000);
   last.set(part, performance.now());
   const asked = location.search;
   const html = await fetchHtml(address(part), part);
-  if (html === null || asked !== location.search || target.querySelector("dialog:modal")) return;
+  if (html === null || asked !== location.search || deciding(target)) return;
   const same = target.dataset.of === asked;
   const restore = same ? remember(target) : () => {};
   target.innerHTML = html;
