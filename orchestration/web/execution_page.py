@@ -33,6 +33,7 @@ ARTIFACTS = 200
 FIRST_ARTIFACTS = 4
 MOVING = 12
 VERBS = ("retry", "resume", "pause", "cancel", "terminate")
+_TELLING = {"node.waiting", "node.recovered"}
 _MOVING = ("running", "retrying", "waiting", "attention", "blocked")
 # The order of the coloured parts of the header's bar.
 _COUNTED = (
@@ -218,7 +219,7 @@ def node_context(execution: Execution, node: str, index: str | None, principal: 
         "children": graph.children[node],
         "primary": graph.primaries.get(node),
         "is_rescuer": graph.is_rescuer(node),
-        "rescuer": _rescuer(events),
+        **_rescuer(events),
         "worker": next(
             (
                 span.worker
@@ -233,10 +234,13 @@ def node_context(execution: Execution, node: str, index: str | None, principal: 
     }
 
 
-def _rescuer(events: Iterable[dict[str, Any]]) -> str:
-    """Return who runs, or has run, in the node's place."""
-    told = [event["data"] for event in events if event["type"] in ("node.waiting", "node.recovered")]
-    return str(told[-1].get("by") or told[-1].get("awaits") or "") if told else ""
+def _rescuer(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return which node runs, or has run, in this one's place, or what a person has decided about it last."""
+    told = [event["data"] for event in events if event["type"] in _TELLING or event["data"].get("decision")]
+    last = told[-1] if told else {}
+    if last.get("decision"):
+        return {"rescuer": "", "decided": last}
+    return {"rescuer": last.get("by") or last.get("awaits") or "", "decided": None}
 
 
 def _parts(counts: Counter[str], total: int) -> list[dict[str, Any]]:

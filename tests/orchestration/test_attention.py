@@ -127,6 +127,9 @@ def test_the_console_asks_whoever_may_control(console: Client, alice: User, gues
     assert other.post(f"/executions/{execution.pk}/attend/", told).status_code == 403
     assert console.post(f"/executions/{execution.pk}/attend/", told).status_code == 302
     assert statuses(execution)["pay"] == "recovered"
+    decided = console.get(f"/executions/{execution.pk}/parts/inspector/?node=pay").content.decode()
+    assert "alice supplied its result. Reason: by hand" in decided
+    assert "recovered by" not in decided
 
 
 def test_the_api_takes_decisions(alice: User) -> None:
