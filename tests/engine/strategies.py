@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -23,21 +24,36 @@ def joins(parents: Sequence[str] = ("p",)) -> st.SearchStrategy[Join]:
     return st.one_of(*rules, *([expressions(parents)] if parents else []))
 
 
-def expressions(names: Sequence[str]) -> st.SearchStrategy[str]:
-    """Return outcome expressions over these nodes."""
-    asked = st.builds(
-        lambda name, outcome: f"'{name}'.{outcome}",
-        st.sampled_from(names),
-        st.sampled_from(["ok", "failed", "skipped", "done"]),
-    )
+Term = tuple[Any, ...]  # ("asked", node, outcome), ("not", term), ("and" or "or", term, term)
+
+
+def terms(names: Sequence[str]) -> st.SearchStrategy[Term]:
+    """Return outcome expressions over these nodes, as what they mean."""
+    outcomes = st.sampled_from(["ok", "failed", "skipped", "done"])
     return st.recursive(
-        asked,
+        st.tuples(st.just("asked"), st.sampled_from(names), outcomes),
         lambda part: st.one_of(
-            part.map("not ({})".format),
-            st.tuples(part, st.sampled_from(["and", "or"]), part).map(lambda p: f"({p[0]} {p[1]} {p[2]})"),
+            st.tuples(st.just("not"), part), st.tuples(st.sampled_from(["and", "or"]), part, part)
         ),
         max_leaves=4,
     )
+
+
+def text_of(term: Term) -> str:
+    """Return the expression as an author writes it."""
+    match term:
+        case ("asked", node, outcome):
+            return f"'{node}'.{outcome}"
+        case ("not", part):
+            return f"not ({text_of(part)})"
+        case (word, left, right):
+            return f"({text_of(left)} {word} {text_of(right)})"
+    raise AssertionError(term)
+
+
+def expressions(names: Sequence[str]) -> st.SearchStrategy[str]:
+    """Return outcome expressions over these nodes."""
+    return terms(names).map(text_of)
 
 
 policies = st.none() | st.builds(
