@@ -53,10 +53,11 @@ class _Moment(Loader):
 
 
 class _Reading:
-    """A connection's adapters, and ours."""
+    """A connection's adapters, and ours; not the connection itself, which must be forgotten once it is closed."""
+
+    connection = None
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.connection = connection
         self.adapters = AdaptersMap(connection.adapters)
         self.adapters.register_loader("timestamptz", _Moment)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gc
 from unittest import mock
 
 import pytest
@@ -126,6 +127,17 @@ def test_plans_are_made_for_tables_that_have_grown():
             "SELECT current_setting('enable_seqscan'), setting = reset_val FROM pg_settings WHERE name = 'jit'"
         )
         assert cursor.fetchone() == ("on", True)
+
+
+def test_a_connection_is_forgotten_once_it_is_closed():
+    one("SELECT 1")
+    gc.collect()
+    known = len(wire._wires)
+    for _ in range(5):
+        connection.close()
+        one("SELECT 1")
+    gc.collect()
+    assert len(wire._wires) <= known
 
 
 def test_where_nothing_may_be_prepared_it_asks_all_the_same():
