@@ -60,14 +60,11 @@ def attend(
     """Do what a person decides about a node that needs attention. Raises IllegalMove, UnknownExecution."""
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
-        items = lock(connection, [id], graph_of)
-        if not items:
-            raise UnknownExecution(id=id)
-        item = items[id]
+        item = _locked(connection, id)
         others = others_with_rows(item.graph, Key(node)) if node in item.graph.nodes else []
         load_rows(
             connection,
-            items,
+            {id: item},
             in_pairs(connection),
             [as_pairs(connection, [(id, n) for n in [node, *others]])],
         )
@@ -124,13 +121,18 @@ def _act(
 ) -> None:
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
-        items = lock(connection, [id], graph_of)
-        if not items:
-            raise UnknownExecution(id=id)
-        item = items[id]
+        item = _locked(connection, id)
         verbs.check(verb, item.view.status, id)
         item.cause = {"verb": verb, **about, "at": item.now.isoformat()}
         _carry_out(connection, item, decide, everything=everything)
+
+
+def _locked(connection: BaseDatabaseWrapper, id: uuid.UUID) -> Locked:
+    """Lock the execution and return it. Raises UnknownExecution."""
+    items = lock(connection, [id], graph_of)
+    if not items:
+        raise UnknownExecution(id=id)
+    return items[id]
 
 
 def _carry_out(

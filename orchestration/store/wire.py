@@ -34,12 +34,12 @@ MOST = 200  # texts that one connection keeps prepared
 # Each text is planned once, for any parameters, when it is first used. The tables may be empty then, and a plan made
 # for an empty table reads it whole for as long as it lives: until the next ANALYZE. Every hot text has its index. (A
 # table that has none to offer then costs so much, on paper, that PostgreSQL would compile the plan: hence jit.)
-_NOTHING: tuple[bytes, ...] = ()
 _PLAN: tuple[bytes, ...] = (
     b"SET plan_cache_mode = force_generic_plan",
     b"SET enable_seqscan = off",
     b"SET jit = off",
 )
+_NOTHING: tuple[bytes, ...] = ()
 _AS_BEFORE: tuple[bytes, ...] = (b"RESET enable_seqscan", b"RESET jit")
 _REFUSED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED)
 
