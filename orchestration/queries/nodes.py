@@ -51,8 +51,8 @@ def node_view(graph: Graph, runs: Iterable[NodeRun], execution: Execution) -> li
     now, unborn = timezone.now(), _unborn_status(execution)
     found = []
     for node in graph.nodes:
-        # Who was to rescue others and was not called has not been cancelled.
-        rests = unborn == NodeStatus.CANCELLED and graph.is_rescuer(node)
+        # Who was to run for others and was not called has not been cancelled.
+        rests = unborn == NodeStatus.CANCELLED and graph.is_companion(node)
         missing = _unborn(node, NodeStatus.SKIPPED.value if rests else unborn)
         found += [run_json(run, now) for run in born.get(node, ())] or [missing]
     return found

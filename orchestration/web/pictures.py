@@ -30,16 +30,16 @@ def picture(version_id: int, statuses: Mapping[str, str], selected: str = "") ->
     }
     words = {status: str(word) for status, word in WORDS.items()}
     icons = f"{static(SPRITE)}#status-"
-    rescuers = graph_of(version_id).rescuers
-    return render_svg(layout, Picture(statuses, words, icons, selected, summary, rescuers))
+    companions = graph_of(version_id).companions
+    return render_svg(layout, Picture(statuses, words, icons, selected, summary, companions))
 
 
 def _lay_out(graph: Graph) -> Layout:
-    # A fallback or boundary is drawn by itself, however much it is like its neighbours.
-    kinds = {node.id: node.id if graph.is_rescuer(node.id) else node.body for node in graph.nodes.values()}
+    # A fallback, boundary or undo is drawn by itself, however much it is like its neighbours.
+    kinds = {node.id: node.id if graph.is_companion(node.id) else node.body for node in graph.nodes.values()}
     nodes = [Node(id, kind=kind) for id, kind in kinds.items()]
     edges = [(parent, node.id) for node in graph.nodes.values() for parent in node.depends_on]
-    edges += [(primary, fallback) for fallback, primary in graph.primaries.items()]
+    edges += [(node, other) for other, node in [*graph.primaries.items(), *graph.undos.items()]]
     for boundary in graph.boundaries:
         named = boundary.handles.for_nodes if boundary.handles is not None else None
         edges += [(node, boundary.id) for node in named or ()]

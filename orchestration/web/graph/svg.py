@@ -46,7 +46,7 @@ class Picture:
     """What is true of the nodes now, and how the page says it.
 
     `statuses` by node id (none = pending); `words` translate statuses; `icons` is what stands before a
-    status in an icon's address ("/static/icons.svg#status-"); `selected` is a node id; `rescuers` are the nodes that
+    status in an icon's address ("/static/icons.svg#status-"); `selected` is a node id; `companions` are the nodes that
     an edge leads to only when another has failed.
     """
 
@@ -55,7 +55,7 @@ class Picture:
     icons: str = "#status-"
     selected: str = ""
     summary: str = ""
-    rescuers: frozenset[str] = frozenset()
+    companions: frozenset[str] = frozenset()
 
     def status(self, node: str, members: Sequence[str] = ()) -> str:
         """Return a node's status, or for a group the one to look at first."""
@@ -104,7 +104,7 @@ def path(points: Sequence[Point]) -> str:
 
 def _edge(index: int, edge: PlacedEdge, shown: Picture, members: Mapping[str, Sequence[str]]) -> str:
     status = shown.status(edge.child, members[edge.child])
-    kind = "gedge grescue" if edge.child in shown.rescuers else "gedge"
+    kind = "gedge grescue" if edge.child in shown.companions else "gedge"
     return (
         f'<path class="{kind}" id="edge-{index}" data-from="{escape(edge.parent)}"'
         f' data-to="{escape(edge.child)}" data-status="{escape(status)}" d="{path(edge.points)}"'
