@@ -76,7 +76,7 @@ def claim_statement(
         ), chosen AS (SELECT id FROM ranked WHERE worst < {ALONE_AFTER} OR place = 1)
         UPDATE {_TABLE} SET status = 'running', worker = %s, pid = %s,
             fence = {_TABLE}.fence + 1, attempt = {_TABLE}.attempt + 1, started_at = NULL, progress = NULL,
-            expires_at = deadline_at,
+            expires_at = {_TABLE}.deadline_at,
             alone = ((SELECT count(*) FROM chosen) = 1 AND %s),
             lease_until = {clock.sql(connection, claimer.lease)}
         {_JOINED if sql.is_postgres(connection) else _ALONE}
