@@ -7,7 +7,10 @@ denial is recorded in one of its own.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -312,12 +315,36 @@ def _act(
 ) -> None:
     execution = _visible(execution_id, principal)
     authorise(principal, actions.EXECUTION_CONTROL, execution)
-    about = {"by": principal.name, "reason": _reason(reason)}
+    about, joint = {"by": principal.name, "reason": check_reason(reason)}, _joint.get()
     with transaction.atomic():
+        if joint:
+            joint.write(execution.id)
+            details |= joint.details
         act(execution.id, about)
         given = {name: value for name, value in details.items() if value is not None}
         resource = _resource(execution.id, execution.workflow.name)
         audit.record(principal, f"execution.{verb}", resource, details={**given, "reason": about["reason"]})
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What else commits with a verb: `write` runs first in its transaction, `details` go into its audit row."""
+
+    write: Callable[[uuid.UUID], None]
+    details: Mapping[str, Any]
+
+
+_joint: ContextVar[Joint | None] = ContextVar("joint", default=None)
+
+
+@contextmanager
+def together_with(joint: Joint) -> Iterator[None]:
+    """Let what is written with each verb of this block commit with it, or not at all."""
+    before = _joint.set(joint)
+    try:
+        yield
+    finally:
+        _joint.reset(before)
 
 
 def _visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Execution:
@@ -328,7 +355,8 @@ def _visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Exec
         raise UnknownExecution(id=execution_id) from None
 
 
-def _reason(reason: Any) -> str:
+def check_reason(reason: Any) -> str:
+    """Return the reason as it is kept. Raises InvalidOption."""
     if not isinstance(reason, str) or len(reason) > 2000:
         raise InvalidOption(
             option="reason", value=str(reason)[:80], expected="a text of up to 2,000 characters"
