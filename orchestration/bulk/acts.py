@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from orchestration import executor
 from orchestration.engine.errors import Igon7Error
@@ -85,7 +86,11 @@ def _check_confirmed(verb: str, count: int, confirm: str) -> None:
         raise BulkConflict(_('There is nothing to do: "%s" is possible for none of them now.') % verb)
     if " ".join(str(confirm).split()).lower() != f"{verb} {count}":
         raise BulkConflict(
-            _('There are %(count)d executions to %(verb)s now. Confirm with "%(verb)s %(count)d".')
+            ngettext(
+                'There is %(count)d execution to %(verb)s now. Confirm with "%(verb)s %(count)d".',
+                'There are %(count)d executions to %(verb)s now. Confirm with "%(verb)s %(count)d".',
+                count,
+            )
             % {"count": count, "verb": verb}
         )
 

@@ -55,8 +55,12 @@ class Selection:
         return cls(ids=found)
 
     @classmethod
-    def of_query(cls, query: Mapping[str, Any]) -> Self:
+    def of_query(cls, query: Any) -> Self:
         """Return the selection of what the list shows for this query. Raises InvalidOption, also for an unknown key."""
+        if not isinstance(query, Mapping) or not all(map(_is_text, query.values())):
+            raise InvalidOption(
+                option="filter", value=query, expected='an object such as {"status": ["failed"]}'
+            )
         for key in query:
             if key not in KEYS:
                 # The list would show everything for it, and everything would be acted on.
@@ -107,6 +111,12 @@ def _chosen(
 ) -> list[Chosen]:
     rows = queries.executions(principal, filters).filter(**lookups)
     return [Chosen(*row) for row in rows.values_list("id", "status", "workflow_id", "workflow__name")[:limit]]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list) and all(isinstance(each, str) for each in value)
+    )
 
 
 def _who(principal: Principal) -> str:
