@@ -19,11 +19,13 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from orchestration import executor
-from orchestration.engine.errors import Igon7Error
+from orchestration.engine.errors import Igon7Error, IllegalMove
 from orchestration.models import BulkAct, BulkItem
 from orchestration.store import clock
 from security.errors import Denied
 from security.principals import Principal
+
+from .preview import impossible
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,8 @@ def _carry_out(act: BulkAct, item: BulkItem, principal: Principal) -> None:
             executor.VERBS[act.verb](item.execution_id, principal=principal, reason=act.reason, **act.options)
     except _Taken:
         return
+    except IllegalMove as no:
+        _refuse(item, impossible(no))
     except (Igon7Error, Denied) as no:
         _refuse(item, str(no))
     except (DatabaseError, InterfaceError):

@@ -126,5 +126,10 @@ def _why_not(verb: str, row: Chosen, may: dict[int, bool]) -> str | None:
     try:
         verbs.check(verb, ExecutionStatus(row.status), row.id)
     except IllegalMove as no:
-        return _("It is %(state)s, so it cannot %(verb)s. %(hint)s") % no.fields
+        return impossible(no)
     return None
+
+
+def impossible(no: IllegalMove) -> str:
+    """Return the sentence without the execution's id: it is shown beside it, and is the same for many."""
+    return (_("It is %(state)s, so it cannot %(verb)s. %(hint)s") % no.fields).strip()

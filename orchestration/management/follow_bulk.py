@@ -75,6 +75,6 @@ def _outcome(act: BulkAct, to: Console) -> None:
     to.print(Text(_("Bulk act %(id)s is %(status)s.") % {"id": act.pk, "status": act.get_status_display()}))
     to.print(Text(_line(now)))
     for item in bulk.refused_items(act, limit=SHOWN):
-        to.print(Text(clean(item.why), "yellow"))
+        to.print(Text(f"{item.execution_id}  {clean(item.why)}", "yellow"))
     if now.refused > SHOWN:
         to.print(Text(_("… and %d more") % (now.refused - SHOWN), "dim"))

@@ -161,7 +161,7 @@ def test_what_has_become_impossible_is_refused_with_its_reason_and_the_others_go
     assert to_the_end(act) == (3, 2, 1, 0)
     (item,) = bulk.refused_items(act)
     assert item.execution_id == found[1].pk
-    assert item.why.endswith("is terminated, so it cannot be paused. Only a running execution can be paused.")
+    assert item.why == "It is terminated, so it cannot be paused. Only a running execution can be paused."
     assert statuses() == ["paused", "terminated", "paused"]
 
 

@@ -98,7 +98,7 @@ def test_refused_executions_are_told_and_make_the_code_1(
     monkeypatch.setattr("time.sleep", meanwhile)
     code, out, _ = command("pause", *(str(each.pk) for each in found), "--yes")
     assert code == 1
-    assert f"Execution {found[0].pk} is terminated, so it cannot be paused." in out
+    assert f"{found[0].pk}  It is terminated, so it cannot be paused." in out
     assert "1 done, 1 refused" in out
 
 
