@@ -8,10 +8,9 @@ from playwright.sync_api import Page, expect
 from .test_console import LONG, start
 
 pytestmark = pytest.mark.e2e
-HELD = """() => {
-    window.held = 0;
-    document.addEventListener("htmx:beforeRequest", (event) => { if (event.defaultPrevented) window.held += 1; });
-}"""
+HELD = """() => document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.defaultPrevented) document.body.dataset.held = "";
+})"""
 RUNNING = "/executions/?workflow=slow&status=running"
 
 
@@ -26,7 +25,7 @@ def test_executions_are_selected_with_the_keyboard_and_cancelled_together(page: 
     expect(bar.locator("output")).to_have_text("2 selected")
     expect(bar.locator("[value=resume]")).to_be_disabled()
     page.evaluate(HELD)
-    page.wait_for_function("window.held > 0")  # the list wanted to refresh itself
+    expect(page.locator("body[data-held]")).to_be_attached()  # the list wanted to refresh itself
     expect(bar.locator("output")).to_have_text("2 selected")
     bar.locator("[value=cancel]").click()
     expect(page.locator("h1")).to_have_text("Cancel 2 executions?")
