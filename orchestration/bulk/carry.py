@@ -13,7 +13,7 @@ import time
 import uuid
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, transaction
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Exists, F, OuterRef
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
@@ -81,9 +81,9 @@ def _carry_out(act: BulkAct, item: BulkItem, principal: Principal) -> None:
         _mark(item, BulkItem.State.DONE)
 
     try:
-        _check_account(principal)
+        by = _as_now(principal)
         with executor.together_with(executor.Joint(mark, {"bulk": str(act.pk)})):
-            executor.VERBS[act.verb](item.execution_id, principal=principal, reason=act.reason, **act.options)
+            executor.VERBS[act.verb](item.execution_id, principal=by, reason=act.reason, **act.options)
     except _Taken:
         return
     except IllegalMove as no:
@@ -97,11 +97,16 @@ def _carry_out(act: BulkAct, item: BulkItem, principal: Principal) -> None:
         _refuse(item, _("igon7 failed to do this; its log says why."))
 
 
-def _check_account(principal: Principal) -> None:
-    """Raise Denied when whoever wanted it can no longer act at all: better said than "no such execution"."""
-    person = principal.person()
+def _as_now(principal: Principal) -> Principal:
+    """Return the principal as they are for the one act that follows.
+
+    Raises Denied when they can no longer act at all: better said than "no such execution".
+    """
+    now = principal.as_now()
+    person = now.person()
     if principal.kind != "system" and (person is None or not person.is_active):
         raise Denied(_("The account of %s is no longer active.") % principal.name)
+    return now
 
 
 def _refuse(item: BulkItem, why: str) -> None:
@@ -114,8 +119,10 @@ def _refuse(item: BulkItem, why: str) -> None:
 
 def _mark(item: BulkItem, state: BulkItem.State, why: str = "") -> None:
     """Write what has become of an item that is still pending, under its lock. Raises _Taken."""
-    running = {"state": BulkItem.State.PENDING, "act__status": BulkAct.Status.RUNNING}
-    rows = BulkItem.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=item.pk, **running)
-    if rows.first() is None:
+    running = BulkAct.objects.filter(status=BulkAct.Status.RUNNING)
+    free = BulkItem.objects.select_for_update(skip_locked=True).filter(
+        pk=item.pk, state=BulkItem.State.PENDING, act__in=running
+    )
+    at = clock.counted(connection)
+    if not BulkItem.objects.filter(pk__in=free.values("pk")).update(state=state, why=why, at=at):
         raise _Taken
-    BulkItem.objects.filter(pk=item.pk).update(state=state, why=why, at=clock.now())
