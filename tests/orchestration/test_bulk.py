@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.test import override_settings
 from guardian.shortcuts import assign_perm, remove_perm
 
@@ -254,6 +256,57 @@ def test_a_fault_of_ours_refuses_its_execution_and_holds_up_no_other(etl: Workfl
     assert bulk.refused_items(act)[0].why == "igon7 failed to do this; its log says why."
 
 
+def _note(
+    execution_id: Any, *, principal: Principal, reason: str = "", slow: Callable[[], Any] = lambda: None
+) -> None:
+    """Be a verb that could be done any number of times: nothing but the mark keeps it to once."""
+    executor._act("cancel", execution_id, principal, reason, lambda _id, _about: slow())
+
+
+def _somebody_waits() -> bool:
+    if connection.vendor != "postgresql":
+        return True  # for the file, which has one writer
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
+def _both_at_one_item(act: BulkAct) -> int:
+    """Let two carry out the same item, and return how often it was done."""
+    (item,) = act.items.all()
+    inside, ended = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        if inside.is_set():
+            return
+        inside.set()
+        wait_until(lambda: ended.is_set() or _somebody_waits(), what="the other one has come to the item")
+
+    def second() -> None:
+        assert inside.wait(10)
+        carry._carry_out(act, item, ME)
+        ended.set()
+
+    with mock.patch.dict(executor.VERBS, cancel=partial(_note, slow=slow)):
+        assert together(lambda: carry._carry_out(act, item, ME), second) == [None, None]
+    return AuditRecord.objects.filter(action="execution.cancel").count()
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_without_the_items_lock_two_do_it_twice(etl: Workflow) -> None:
+    act = start(ids(begin(etl, 1)))
+    with mock.patch.object(BulkItem.objects, "select_for_update", return_value=BulkItem.objects.all()):
+        assert _both_at_one_item(act) == 2, "the race did not happen: this test proves nothing any more"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_the_items_lock_it_is_done_once(etl: Workflow) -> None:
+    act = start(ids(begin(etl, 1)))
+    assert _both_at_one_item(act) == 1
+    assert bulk.counts(act).done == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_who_carry_out_the_same_act_at_once_do_each_execution_once(etl: Workflow) -> None:
     """Both try every item, in the same order."""
@@ -265,9 +318,8 @@ def test_two_who_carry_out_the_same_act_at_once_do_each_execution_once(etl: Work
         for item in items:
             carry._carry_out(act, item, ME)
 
-    assert together(all_of_them, all_of_them) == [None, None]
-    for item in items:  # one that both had passed by while the other held it
-        carry._carry_out(act, item, ME)
+    with mock.patch.dict(executor.VERBS, cancel=_note):
+        assert together(all_of_them, all_of_them) == [None, None]
     assert bulk.counts(act) == (count, count, 0, 0)
     assert AuditRecord.objects.filter(action="execution.cancel").count() == count
 
@@ -277,7 +329,7 @@ def test_two_who_carry_out_the_same_act_at_once_do_each_execution_once(etl: Work
 def test_a_cluster_killed_in_the_middle_loses_nothing_and_doubles_nothing(
     etl: Workflow, tmp_path: Any
 ) -> None:
-    count = 120
+    count = 80
     found = begin(etl, count)
     for each in found:
         executor.pause(each.pk, principal=ME)  # so that no worker has a part in it
@@ -289,7 +341,9 @@ def test_a_cluster_killed_in_the_middle_loses_nothing_and_doubles_nothing(
     assert left.left > 0, "it was killed too late: this test proves nothing any more"
     assert left.done == Execution.objects.filter(status="cancelled").count()
     with cluster(tmp_path, workers=1, IGON7_BULK_RATE="1000"):
-        wait_until(lambda: BulkAct.objects.get().status == "finished", what="another has finished it")
+        wait_until(
+            lambda: BulkAct.objects.get().status == "finished", 60.0, lambda: f"finished: {bulk.counts(act)}"
+        )
     assert bulk.counts(act) == (count, count, 0, 0)
     assert AuditRecord.objects.filter(action="execution.cancel").count() == count
     assert set(statuses()) == {"cancelled"}
