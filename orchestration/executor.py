@@ -7,8 +7,10 @@ denial is recorded in one of its own.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -294,10 +296,11 @@ def rerun(
     workflow = _resolve(source.workflow.name, principal)
     given = source.input if input is SAME else input
     order = _order(workflow, given, principal, source.priority, source.tags, source.labels, None)
-    about = {"from": str(source.id), "edited": input is not SAME, "reason": _reason(reason)}
-    with transaction.atomic():
+    about = {"from": str(source.id), "edited": input is not SAME, "reason": check_reason(reason)}
+    with _commit(source.id) as more:
         started = _start(workflow, [replace(order, forked_from=source.id)], principal)[0]
-        audit.record(principal, "execution.rerun", _resource(started.id, workflow.name), details=about)
+        details = {**about, **more}
+        audit.record(principal, "execution.rerun", _resource(started.id, workflow.name), details=details)
     return started.id
 
 
@@ -330,7 +333,7 @@ def fork(
         source.labels,
         forked_from=source.id,
     )
-    about = {"reason": _reason(reason), **({"edited": True} if edited else {})}
+    about = {"reason": check_reason(reason), **({"edited": True} if edited else {})}
     with transaction.atomic():
         id = store_fork.fork(source.id, version, order, node, about)
         details = {"from": str(source.id), "node": node, **about}
@@ -366,7 +369,7 @@ RESERVED: dict[str, Callable[..., None]] = {
     "pause": pause,
     "resume": resume,
 }
-VERBS: dict[str, Callable[..., None]] = {**RESERVED, "retry": retry}
+VERBS: dict[str, Callable[..., Any]] = {**RESERVED, "retry": retry, "rerun": rerun}
 
 
 def send_signal(
@@ -417,12 +420,43 @@ def _act(
 ) -> None:
     execution = _visible(execution_id, principal)
     authorise(principal, actions.EXECUTION_CONTROL, execution)
-    about = {"by": principal.name, "reason": _reason(reason)}
-    with transaction.atomic():
+    about = {"by": principal.name, "reason": check_reason(reason)}
+    with _commit(execution.id) as more:
         act(execution.id, about)
-        given = {name: value for name, value in details.items() if value is not None}
+        given = {name: value for name, value in {**details, **more}.items() if value is not None}
         resource = _resource(execution.id, execution.workflow.name)
         audit.record(principal, f"execution.{verb}", resource, details={**given, "reason": about["reason"]})
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What else commits with a verb: `write` runs first in its transaction, `details` go into its audit row."""
+
+    write: Callable[[uuid.UUID], None]
+    details: Mapping[str, Any]
+
+
+_joint: ContextVar[Joint | None] = ContextVar("joint", default=None)
+
+
+@contextmanager
+def _commit(execution_id: uuid.UUID) -> Iterator[Mapping[str, Any]]:
+    """Open the verb's transaction, in which its joint comes first, and give what that adds to the audit."""
+    joint = _joint.get()
+    with transaction.atomic():
+        if joint:
+            joint.write(execution_id)
+        yield joint.details if joint else {}
+
+
+@contextmanager
+def together_with(joint: Joint) -> Iterator[None]:
+    """Let what is written with each verb of this block commit with it, or not at all."""
+    before = _joint.set(joint)
+    try:
+        yield
+    finally:
+        _joint.reset(before)
 
 
 def _visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Execution:
@@ -433,7 +467,8 @@ def _visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Exec
         raise UnknownExecution(id=execution_id) from None
 
 
-def _reason(reason: Any) -> str:
+def check_reason(reason: Any) -> str:
+    """Return the reason as it is kept. Raises InvalidOption."""
     if not isinstance(reason, str) or len(reason) > 2000:
         raise InvalidOption(
             option="reason", value=str(reason)[:80], expected="a text of up to 2,000 characters"

@@ -60,6 +60,19 @@ class Signal(Body):
     payload = AnyJSON(required=False, allow_null=True, default=None)
 
 
+class BulkPreview(Body):
+    verb = serializers.CharField(max_length=40)
+    ids = serializers.ListField(child=serializers.CharField(max_length=40), allow_null=True, default=None)
+    filter = AnyJSON(required=False, allow_null=True, default=None)
+    selection = serializers.CharField(allow_null=True, default=None)
+
+
+class BulkStart(BulkPreview):
+    confirm = serializers.CharField(max_length=100)
+    reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
+    options = AnyJSON(required=False, default=dict)
+
+
 class Credentials(Body):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=4096, trim_whitespace=False)

@@ -11,13 +11,13 @@ from rest_framework.reverse import reverse
 
 from orchestration import executor, queries
 from orchestration.engine.errors import InvalidOption, UnknownExecution
+from orchestration.queries.filters import KEYS as FILTERS
 from security.actions import CONSOLE_OPEN, EXECUTION_CONTROL, EXECUTION_VIEW
 
 from . import bodies, query, shapes
 from .artifacts import addressed
 from .base import Endpoint, ExecutionEndpoint
 
-FILTERS = ("status", "-status", "workflow", "-workflow", "tag", "-tag", "started_by", "since", "until", "q")
 HEAVY = ("input", "output", "version__definition")  # what a list has no use for
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestration import executor, queries
+from orchestration import bulk, executor, queries
 from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, Handles
-from orchestration.models import Artifact, Execution, WorkflowVersion
+from orchestration.models import Artifact, BulkAct, BulkItem, Execution, WorkflowVersion
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.queries.events import instant
 from orchestration.store.versions import graph_of
@@ -135,3 +135,37 @@ def graph(graph: Graph) -> JSON:
     ]
     edges = [[parent, node.id] for node in graph.nodes.values() for parent in node.depends_on]
     return {"nodes": nodes, "edges": edges, "output": graph.output, "timeout": graph.timeout}
+
+
+def bulk_preview(found: bulk.Preview) -> JSON:
+    """Return what a dry run found; `selection` is what to start, `confirm` what to type."""
+    return {
+        "verb": found.verb,
+        "selected": found.selected,
+        "count": found.count,
+        "confirm": found.confirm,
+        "refused": [{"count": group.count, "why": group.why} for group in found.refused],
+        "selection": found.selection,
+    }
+
+
+def bulk_act(act: BulkAct) -> JSON:
+    """Return a bulk act and how far it has come."""
+    return {
+        "id": str(act.pk),
+        "verb": act.verb,
+        "options": act.options,
+        "reason": act.reason,
+        "query": act.query,
+        "status": act.status,
+        **bulk.counts(act)._asdict(),
+        "by": act.principal.get("name"),
+        "stopped_by": act.stopped_by or None,
+        "created_at": instant(act.created_at),
+        "started_at": instant(act.started_at),
+        "finished_at": instant(act.finished_at),
+    }
+
+
+def bulk_refusal(item: BulkItem) -> JSON:
+    return {"execution": str(item.execution_id), "why": item.why, "at": instant(item.at)}

@@ -1,6 +1,7 @@
 from django.urls import path, re_path
 
 from .artifacts import Artifacts, Download
+from .bulk import Bulk, BulkDetail, BulkStop, Preview
 from .executions import Attend, Control, Events, ExecutionDetail, Executions, Log, Retry, Signals
 from .root import Nothing, Root
 from .token import obtain_token
@@ -26,5 +27,9 @@ urlpatterns = [
     path(f"{ONE}log/", Log.as_view(), name="log"),
     path(f"{ONE}artifacts/", Artifacts.as_view(), name="artifacts"),
     path(f"{ONE}artifacts/<uuid:artifact>/", Download.as_view(), name="artifact"),
+    path("bulk/", Bulk.as_view(), name="bulk"),
+    path("bulk/preview/", Preview.as_view(), name="bulk_preview"),
+    path("bulk/<uuid:id>/", BulkDetail.as_view(), name="bulk_act"),
+    path("bulk/<uuid:id>/stop/", BulkStop.as_view(), name="bulk_stop"),
     re_path("^(?P<rest>.*)$", Nothing.as_view()),
 ]

@@ -32,6 +32,7 @@ LEGAL: dict[str, frozenset[ExecutionStatus]] = {
     "pause": frozenset({E.RUNNING, E.BLOCKED}),
     "resume": frozenset({E.PAUSED}),
     "retry": frozenset({E.FAILED, E.CANCELLED, E.TERMINATED}),
+    "rerun": frozenset(E),
 }
 _HINTS = {
     "cancel": "There is nothing left to cancel.",
@@ -58,6 +59,7 @@ _PAST = {
     "pause": "paused",
     "resume": "resumed",
     "retry": "retried",
+    "rerun": "rerun",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestration import RetryPolicy, WorkflowBuilder
@@ -64,8 +66,12 @@ def statuses(id) -> dict[str, str]:
     return dict(NodeRun.objects.filter(execution=id, superseded=False).values_list("node", "status"))
 
 
+def execution_of(id) -> Any:
+    return Execution.objects.get(pk=id)
+
+
 def status(id) -> str:
-    return Execution.objects.get(pk=id).status
+    return str(execution_of(id).status)
 
 
 def until_shipping():
@@ -80,7 +86,7 @@ def test_when_an_execution_fails_what_succeeded_is_undone_the_last_begun_first()
     assert status(id) == "compensating"
     assert (succeed(), succeed(), succeed()) == (["undo:pay"], ["undo:book"], [])
     assert status(id) == "failed"
-    assert Execution.objects.get(pk=id).error["node"] == "ship"
+    assert execution_of(id).error["node"] == "ship"
     assert check_log(id).generation == 1
     assert NodeRun.objects.get(execution=id, node="undo:pay").for_node == "pay"
 
@@ -89,7 +95,7 @@ def test_an_undo_has_retries_of_its_own_and_one_that_fails_for_good_leaves_the_r
     id = until_shipping()
     fail()
     assert (fail(), fail(), succeed()) == (["undo:pay"], ["undo:pay"], [])
-    execution = Execution.objects.get(pk=id)
+    execution = execution_of(id)
     assert (execution.status, execution.error["node"]) == ("failed", "ship")
     assert (execution.error["undone"], execution.error["undone_count"]) == (["pay", "book"], 2)
     assert statuses(id)["undo:book"] == "cancelled"
@@ -103,7 +109,7 @@ def test_a_failed_undo_is_tried_again_with_those_it_left():
     again.retry(id, ABOUT, "undo:pay")
     assert status(id) == "compensating"
     assert (succeed(), succeed()) == (["undo:pay"], ["undo:book"])
-    execution = Execution.objects.get(pk=id)
+    execution = execution_of(id)
     assert (execution.status, execution.generation) == ("failed", 2)
     assert "undone" not in execution.error
     check_log(id)
@@ -148,7 +154,7 @@ def test_an_undo_that_fails_after_a_cancel_fails_the_execution():
     succeed()
     acts.cancel(id, ABOUT, rollback=True)
     fail()
-    execution = Execution.objects.get(pk=id)
+    execution = execution_of(id)
     assert (execution.status, execution.error["node"]) == ("failed", "undo:book")
     again.retry(id, ABOUT, "undo:book")
     succeed()
@@ -175,7 +181,7 @@ def test_its_own_timeout_undoes_and_cuts_no_undo_short():
     Execution.objects.filter(pk=id).update(deadline_at="2020-01-01T00:00Z")
     assert acts.expire(id)
     assert status(id) == "compensating"
-    assert Execution.objects.get(pk=id).deadline_at is None
+    assert execution_of(id).deadline_at is None
     assert (succeed(), status(id)) == (["undo:book"], "failed")
 
 
