@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine import verbs
+from orchestration.engine.decide import wave
 from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.states import NODE_TERMINAL, NodeStatus
 from orchestration.models import NodeRun
@@ -66,22 +67,23 @@ def _of_retry(connection: BaseDatabaseWrapper, item: Locked, verb: str, node: st
         again.reopen(connection, item, {}, node, keep=False)
     else:
         again.decide(connection, item, node or "", verb, {}, None, keep=False)
-    plain = [row for row, _ in item.superseded if not item.graph.is_companion(row.key.node)]
-    ran = [row.key.node for row in plain if row.attempt and not (verb != "retry" and row.key.node == node)]
+    while item.due:  # skips and upstream failures travel on, in memory
+        item.run(wave(item.graph, item.view, item.due.pop()))
+    ends = {
+        key.node for key, row in item.view.rows.items() if row.status in NODE_TERMINAL and key in item.touched
+    }
+    before = [row for row, _ in item.superseded if not item.graph.is_companion(row.key.node)]
     born = [
         key.node
         for key in item.view.rows
-        if not item.graph.is_companion(key.node) and item.times[key].id is None
+        if item.times[key].id is None and not item.graph.is_companion(key.node)
     ]
-    first = [row.key.node for row in plain if not row.attempt] + born
-    gone = {*ran, *first, node}
-    kept = _count(item.id, NODE_TERMINAL) - len({row.key.node for row in plain})
+    ran = [row.key.node for row in before if row.attempt and row.key.node not in ends]
+    first = dict.fromkeys([*(row.key.node for row in before if not row.attempt), *born])
     return {
-        "again": _listed(ran if verb == "retry" else [name for name in ran if name != node]),
-        "then": _listed(
-            dict.fromkeys(name for name in first if name not in ran and name in gone and name != node)
-        ),
-        "kept": {"count": max(0, kept), "nodes": []},
+        "again": _listed(ran),
+        "then": _listed(name for name in first if name not in ran and name not in ends),
+        "kept": {"count": max(0, _count(item.id, NODE_TERMINAL) - len(before)), "nodes": []},
     }
 
 
