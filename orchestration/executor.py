@@ -355,14 +355,14 @@ def preview(
     """
     if verb not in PREVIEWED:
         raise InvalidOption(option="verb", value=verb, expected="one of " + ", ".join(PREVIEWED))
-    if node is None and verb in ("fork", "skip", "supply"):
+    if node is None and verb in ("fork", "skip", "supply", "fail"):
         raise InvalidOption(option="node", value=node, expected=f"the id of the node to {verb}")
     execution = _visible(execution_id, principal)
     authorise(principal, actions.EXECUTION_CONTROL, execution)
     return store_preview(execution.id, verb, node=node, rollback=rollback)
 
 
-PREVIEWED = ("cancel", "terminate", "pause", "resume", "retry", "skip", "supply", "rerun", "fork")
+PREVIEWED = ("cancel", "terminate", "pause", "resume", "retry", "skip", "supply", "fail", "rerun", "fork")
 RESERVED: dict[str, Callable[..., None]] = {
     "cancel": cancel,
     "terminate": terminate,

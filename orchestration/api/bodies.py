@@ -45,11 +45,25 @@ class Reason(Body):
     reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
 
 
-class Retry(Reason):
+class Cancel(Reason):
+    rollback = serializers.BooleanField(default=False)
+
+
+class Edited(Reason):
+    """`input` left out: as it was."""
+
+    input = AnyJSON(required=False, allow_null=True)
+
+
+class Retry(Edited):
     node = serializers.CharField(max_length=200, allow_null=True, default=None)
 
 
-class Decision(Reason):
+class Fork(Edited):
+    node = serializers.CharField(max_length=200)
+
+
+class Decision(Edited):
     node = serializers.CharField(max_length=200)
     decision = serializers.ChoiceField(choices=DECISIONS)
     result = AnyJSON(required=False, allow_null=True, default=None)

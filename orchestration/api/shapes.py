@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from orchestration import bulk, executor, queries
+from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, Handles
 from orchestration.models import Artifact, BulkAct, BulkItem, Execution, WorkflowVersion
@@ -35,6 +37,14 @@ def execution_summary(execution: Execution) -> JSON:
     }
 
 
+def started(principal: Principal, id: UUID, workflow: str) -> JSON:
+    """Return the summary of an execution just started, or the little that one sees who may not view it."""
+    try:
+        return execution_summary(queries.execution(principal, id))
+    except UnknownExecution:  # one may run a workflow without a right to view it
+        return {"id": str(id), "workflow": workflow}
+
+
 def execution_detail(principal: Principal, execution: Execution) -> JSON:
     """Return all but events and log; `actions` says of each verb why it is not possible, or null."""
     runs = queries.node_runs(execution)
@@ -48,6 +58,7 @@ def execution_detail(principal: Principal, execution: Execution) -> JSON:
         "labels": execution.labels,
         "idempotency_key": execution.idempotency_key,
         "generation": execution.generation,
+        "forked_from": str(execution.forked_from_id) if execution.forked_from_id else None,
         "seq": execution.seq,
         "nodes": queries.node_view(graph, runs, execution),
         "artifacts": artifacts(execution),
@@ -130,6 +141,10 @@ def graph(graph: Graph) -> JSON:
             "max_attempts": node.retry.max_attempts if node.retry else 1,
             "fallback": node.fallback,
             "handles": _handles(node.handles),
+            "compensate": node.compensate,
+            "queue_timeout": node.queue_timeout,
+            "deadline": node.deadline,
+            "heartbeat_timeout": node.heartbeat_timeout,
         }
         for node in graph.nodes.values()
     ]

@@ -2,7 +2,18 @@ from django.urls import path, re_path
 
 from .artifacts import Artifacts, Download
 from .bulk import Bulk, BulkDetail, BulkStop, Preview
-from .executions import Attend, Control, Events, ExecutionDetail, Executions, Log, Retry, Signals
+from .executions import (
+    ActPreview,
+    Anew,
+    Attend,
+    Control,
+    Events,
+    ExecutionDetail,
+    Executions,
+    Log,
+    Retry,
+    Signals,
+)
 from .root import Nothing, Root
 from .token import obtain_token
 from .workflows import WorkflowDetail, Workflows
@@ -22,6 +33,8 @@ urlpatterns = [
     *(path(f"{ONE}{verb}/", Control.as_view(), {"verb": verb}, name=verb) for verb in VERBS),
     path(f"{ONE}retry/", Retry.as_view(), name="retry"),
     path(f"{ONE}attend/", Attend.as_view(), name="attend"),
+    *(path(f"{ONE}{verb}/", Anew.as_view(), {"verb": verb}, name=verb) for verb in ("rerun", "fork")),
+    path(f"{ONE}preview/", ActPreview.as_view(), name="preview"),
     path(f"{ONE}signals/", Signals.as_view(), name="signals"),
     path(f"{ONE}events/", Events.as_view(), name="events"),
     path(f"{ONE}log/", Log.as_view(), name="log"),

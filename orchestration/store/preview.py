@@ -42,7 +42,7 @@ def preview(
     item = _read(connection, id)
     if verb in ("fork", "rerun"):
         return _of_fork(connection, item, node if verb == "fork" else None)
-    if verb in ("retry", "skip", "supply"):
+    if verb in ("retry", "skip", "supply", "fail"):
         return _of_retry(connection, item, verb, node)
     verbs.check(verb, item.view.status, id)
     return _of_verb(connection, item, verb, rollback)
