@@ -25,8 +25,9 @@ from orchestration.store import clock
 from tests.cluster import LEASE, ME, Cluster, events, wait_until
 from tests.ledger import Entry, Ledger
 
-from . import workflows
-from .promises import Evidence, Runnable
+from . import traps, workflows
+from .evidence import Evidence, Runnable
+from .payments import PAYMENTS, payments
 from .table import Count
 
 T = TypeVar("T")
@@ -68,6 +69,8 @@ class Crew:
         self.ledger = Ledger(folder / "ledger")
         self.traps = folder / "traps"
         self.traps.mkdir()
+        self.payments = folder / "payments"
+        self.payments.mkdir()
         self.clusters: list[Cluster] = []
         self._odd: set[int] = set()  # clusters that one drill alone wanted as they are
 
@@ -80,7 +83,8 @@ class Crew:
         """Start one more cluster and return once it is ready."""
         about = {
             "IGON7_WORKFLOWS": workflows.__name__,
-            workflows.TRAPS: str(self.traps),
+            traps.TRAPS: str(self.traps),
+            PAYMENTS: str(self.payments),
             "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # async bodies look into the database where they begin
             **environment,
         }
@@ -155,14 +159,18 @@ class Trial:
 
     # --- load --------------------------------------------------------------------------------------
 
-    def begin(self, workflow: Workflow, input: Any = None, ends: str = "succeeded") -> uuid.UUID:
+    def begin(self, workflow: Workflow, input: Any = None) -> uuid.UUID:
         """Start an execution; while the database is away, again, under the same key."""
         key = uuid.uuid4().hex
         id = steadfast(lambda: executor.start(workflow, input, principal=ME, idempotency_key=key))
-        self.expected[id] = ends
+        self.expect(id, workflow)
+        return id
+
+    def expect(self, id: uuid.UUID, workflow: Workflow) -> None:
+        """Note an execution that was started, and how its workflow says that it ends."""
+        self.expected[id] = workflows.ENDS[workflow.name].status
         if workflow is workflows.mended:
             self._mended.add(id)
-        return id
 
     def live(self) -> list[uuid.UUID]:
         """Return what is open, after retrying what a person has to."""
@@ -298,4 +306,5 @@ class Trial:
 
     def evidence(self, workers: list[tuple[int, int]]) -> Evidence:
         found = Evidence(dict(self.expected), self.entries(), self.runnable, self.faults, workers, self.woken)
+        found.payments = payments(self.crew.payments)
         return found.collect()

@@ -12,7 +12,7 @@ from django.db import connection
 from igon7site.setup.postgres import Server
 from orchestration.runner.lanes import IDLE
 from orchestration.store.wakeups import channel
-from tests.faults import workflows
+from tests.faults import traps, workflows
 from tests.faults.crew import Trial
 
 from . import drill
@@ -49,7 +49,7 @@ def postgres_terminate(trial: Trial) -> None:
 def lost_notify(trial: Trial) -> None:
     trial.await_idle()
     trial.crew.dismiss(trial.crew.cluster)
-    trial.crew.start(**{workflows.MUTE: "1"})
+    trial.crew.start(**{traps.MUTE: "1"})
     heard = psycopg.connect(_server(trial).url, autocommit=True)
     with contextlib.closing(heard), mock.patch("orchestration.store.wakeups.statements", return_value=[]):
         heard.execute(f"LISTEN {channel('sync')}")
