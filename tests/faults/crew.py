@@ -28,6 +28,7 @@ from tests.ledger import Entry, Ledger
 from . import traps, workflows
 from .evidence import Evidence, Runnable
 from .payments import PAYMENTS, payments
+from .proxy import Proxy
 from .table import Count
 
 T = TypeVar("T")
@@ -72,6 +73,7 @@ class Crew:
         self.payments = folder / "payments"
         self.payments.mkdir()
         self.clusters: list[Cluster] = []
+        self.proxy: Proxy | None = None
         self._odd: set[int] = set()  # clusters that one drill alone wanted as they are
 
     @property
@@ -81,19 +83,30 @@ class Crew:
 
     def start(self, **environment: str) -> Cluster:
         """Start one more cluster and return once it is ready."""
-        about = {
-            "IGON7_WORKFLOWS": workflows.__name__,
-            traps.TRAPS: str(self.traps),
-            PAYMENTS: str(self.payments),
-            "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # async bodies look into the database where they begin
-            **environment,
-        }
-        made = Cluster(self.folder, WORKERS, **about)
+        made = Cluster(self.folder, WORKERS, **self.about(), **environment)
         self.clusters.append(made)
         if environment:
             self._odd.add(made.pid)
         made.wait_until_ready()
         return made
+
+    def about(self) -> dict[str, str]:
+        """Return what every process of a crew finds in its environment."""
+        return {
+            "IGON7_WORKFLOWS": workflows.__name__,
+            traps.TRAPS: str(self.traps),
+            PAYMENTS: str(self.payments),
+            "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # async bodies look into the database where they begin
+        }
+
+    def hide_behind_proxy(self, chance: random.Random) -> None:
+        """Put a cluster that reaches PostgreSQL through a proxy in the place of the one that is there."""
+        assert self.server is not None
+        for cluster in [*self.clusters]:
+            self.dismiss(cluster)
+        self.proxy = Proxy(str(self.server.home / ".s.PGSQL.5432"), chance)
+        who, _, _ = self.server.url.partition("@")
+        self.start(DATABASE_URL=f"{who}@127.0.0.1:{self.proxy.port}/postgres")
 
     def restart(self, dead: Cluster) -> Cluster:
         """Put a new cluster in the place of one that has died."""
@@ -106,6 +119,7 @@ class Crew:
         for cluster in [*self.clusters]:
             if cluster is not self.cluster or is_dead(cluster.pid) or cluster.pid in self._odd:
                 self.dismiss(cluster)
+        self._close_proxy()
         if not self.clusters:
             self.start()
         wait_until(lambda: len(self.cluster.workers()) == WORKERS, what="all workers are there")
@@ -114,10 +128,16 @@ class Crew:
         cluster.kill()
         self.clusters.remove(cluster)
 
+    def _close_proxy(self) -> None:
+        if self.proxy is not None:
+            self.proxy.close()
+            self.proxy = None
+
     def end(self) -> None:
         """Kill every cluster, disarm every trap, and end what is left open."""
         for cluster in [*self.clusters]:
             self.dismiss(cluster)
+        self._close_proxy()
         for trap in self.traps.iterdir():
             trap.unlink()
         for execution in Execution.objects.filter(status__in=sorted(EXECUTION_LIVE)):

@@ -23,7 +23,6 @@ class Wire:
     writers: list[asyncio.StreamWriter]
     going: asyncio.Event
     cut_after: dict[str, int] = field(default_factory=dict)
-    carried: int = 0
 
     def abort(self) -> None:
         for writer in self.writers:
@@ -61,6 +60,10 @@ class Proxy:
     def cut_in_message(self, share: float = 1.0) -> None:
         """Break each of them in the middle of the next thing that is said or answered."""
         self._do(self._each(share, self._arm))
+
+    def spare(self) -> None:
+        """Break none any more of those that were to break."""
+        self._do(self._each(1.0, lambda wire: wire.cut_after.clear()))
 
     def refuse(self) -> None:
         """Break every connection, and each new one at once."""
@@ -106,9 +109,10 @@ class Proxy:
         wire.going.set()
         self._wires.add(wire)
         try:
-            await asyncio.gather(
-                self._pump(wire, "up", reader, up_writer), self._pump(wire, "down", up_reader, writer)
-            )
+            with suppress(asyncio.CancelledError):  # at the end: asyncio would complain of each
+                await asyncio.gather(
+                    self._pump(wire, "up", reader, up_writer), self._pump(wire, "down", up_reader, writer)
+                )
         finally:
             self._wires.discard(wire)
             wire.abort()

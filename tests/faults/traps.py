@@ -19,19 +19,21 @@ from typing import Any
 
 from orchestration.runner import bodies, lanes
 from orchestration.runner.waiter import Waiter
-from orchestration.store import settle, wakeups
+from orchestration.store import settle, start, wakeups
 from tests import ledger
 
 TRAPS = "IGON7_TEST_TRAPS"
+WEB = "IGON7_TEST_WEB"  # a web server has this: it may be taken too
 MUTE = "IGON7_TEST_MUTE"  # a process that has this sends no wake-up, and sees none of SQLite's
 
 handed_over: dict[int, float] = {}  # when the runner let a node run's body begin
 
 
 def spring(moment: str, claim: Any = None) -> None:
-    """Send this process the signal that a trap for this moment holds; a trap takes one worker process."""
+    """Send this process the signal that a trap for this moment holds; a trap takes one process."""
     folder = os.environ.get(TRAPS)
-    if not folder or multiprocessing.parent_process() is None:  # the cluster's own process is no worker
+    # The cluster's own process is no worker.
+    if not folder or (multiprocessing.parent_process() is None and not os.environ.get(WEB)):
         return
     trap = Path(folder) / moment
     with suppress(FileNotFoundError):
@@ -71,6 +73,7 @@ def _arrange() -> None:
     bodies.run_sync, bodies.run_async = run_sync_between, run_async_between  # type: ignore[assignment]
     lanes.claim = claim_between  # type: ignore[attr-defined]
     settle._lock_and_load = _then(settle._lock_and_load, "locked")
+    start.start = _then(start.start, "started")
     lanes.settle = _then(lanes.settle, "committed")  # type: ignore[attr-defined]
 
 
