@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import struct
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
@@ -24,7 +26,14 @@ class Wire:
     going: asyncio.Event
     cut_after: dict[str, int] = field(default_factory=dict)
 
-    def abort(self) -> None:
+    def abort(self, *, reset: bool = False) -> None:
+        """End it; with `reset`, the client is told of a broken connection instead of a closed one."""
+        if reset:
+            with suppress(OSError):  # the client has ended it meanwhile
+                linger = struct.pack("ii", 1, 0)
+                self.writers[0].get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, linger
+                )
         for writer in self.writers:
             writer.transport.abort()
 
@@ -73,22 +82,23 @@ class Proxy:
     def accept(self) -> None:
         self._open = True
 
-    def silence(self, share: float = 1.0) -> None:
-        """Carry nothing more on them, and close nothing: both ends see a connection that says nothing."""
-        self._do(self._each(share, lambda wire: wire.going.clear()))
+    def silence(self, share: float = 1.0) -> int:
+        """Carry nothing more on them, and close nothing: no end hears anything. Return how many there are."""
+        return int(self._do(self._each(share, lambda wire: wire.going.clear())))
 
     def resume(self) -> None:
         """Carry everything that was held back."""
         self._do(self._each(1.0, lambda wire: wire.going.set()))
 
-    async def _each(self, share: float, act: Any) -> None:
-        for wire in [*self._wires]:
-            if self._chance.random() < share:
-                act(wire)
+    async def _each(self, share: float, act: Any) -> int:
+        chosen = [wire for wire in self._wires if self._chance.random() < share]
+        for wire in chosen:
+            act(wire)
+        return len(chosen)
 
     def _break(self, wire: Wire) -> None:
         self.cuts += 1
-        wire.abort()
+        wire.abort(reset=self._chance.random() < 0.5)
 
     def _arm(self, wire: Wire) -> None:
         # Up: a statement that arrives in part, or not at all; down: one that was carried out, and nobody hears of it.

@@ -47,7 +47,8 @@ def spring(moment: str, claim: Any = None) -> None:
 
 def _arrange() -> None:
     """Put the moments into the runner's way; all but "during" and "paid", which the bodies themselves pass."""
-    run_sync, run_async, claim = bodies.run_sync, bodies.run_async, lanes.claim  # type: ignore[attr-defined]
+    run_sync, run_async, begin = bodies.run_sync, bodies.run_async, start.start
+    claim = lanes.claim  # type: ignore[attr-defined]
 
     def claim_between(*args: Any, **options: Any) -> Any:
         spring("claiming")
@@ -70,10 +71,16 @@ def _arrange() -> None:
         spring("after", held.claim)
         return value
 
+    def start_then(*args: Any, **options: Any) -> Any:
+        started = begin(*args, **options)
+        if not all(one.existed for one in started):
+            spring("started")
+        return started
+
     bodies.run_sync, bodies.run_async = run_sync_between, run_async_between  # type: ignore[assignment]
     lanes.claim = claim_between  # type: ignore[attr-defined]
     settle._lock_and_load = _then(settle._lock_and_load, "locked")
-    start.start = _then(start.start, "started")
+    start.start = start_then
     lanes.settle = _then(lanes.settle, "committed")  # type: ignore[attr-defined]
 
 

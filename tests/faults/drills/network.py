@@ -44,7 +44,8 @@ def half_open(trial: Trial) -> None:
     """They end in a cut or are heard again, with what was said meanwhile."""
     proxy = _proxy(trial)
     with trial.fault():
-        proxy.silence(trial.chance.choice((0.5, 1.0)))
+        silent = proxy.silence(trial.chance.choice((0.5, 1.0)))
+        trial.check(silent > 0, "no connection was there to fall silent")
         time.sleep(trial.chance.uniform(0.5, LEASE + 2.0))
         if trial.chance.random() < 0.5:
             proxy.cut()
