@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from orchestration.engine.decide import MAX_LOST
 from orchestration.engine.fold import BrokenLog
@@ -28,43 +28,33 @@ _WITHOUT_A_START = {"failed", "cancelled"}  # poison, or cancelled before its tu
 
 def ends(evidence: Evidence, count: Count) -> None:
     """Every accepted start ends, as its workflow says; where a node is given up as poison, its log shows why."""
-    found = Execution.objects.in_bulk(list(evidence.expected))
+    found, poisoned = Execution.objects.in_bulk(list(evidence.expected)), _poisoned(evidence)
     for id, wanted in evidence.expected.items():
         status = found[id].status if id in found else "missing"
-        count.check(
-            status == wanted or _is_poison(evidence, found.get(id)), f"{id} is {status}, not {wanted}"
-        )
+        given_up = status == "failed" and id in poisoned
+        count.check(status == wanted or given_up, f"{id} is {status}, not {wanted}")
 
 
-def _is_poison(evidence: Evidence, execution: Execution | None) -> bool:
-    if (
-        execution is None
-        or execution.status != "failed"
-        or (execution.error or {}).get("code") != "node_poison"
-    ):
-        return False
-    node = (execution.error or {})["node"]
-    lost = [
-        event
-        for event in evidence.logs[execution.pk]
-        if event["type"] == "node.lost" and event["node"] == node
-    ]
-    return len(lost) > MAX_LOST
+def _poisoned(evidence: Evidence) -> set[uuid.UUID]:
+    """Return the executions of which a node, or who was to rescue one, is given up as poison; the log shows why."""
+    losses, found = Counter[Name](), set[uuid.UUID]()
+    for name, event in evidence.in_runs():
+        losses[name] += event["type"] == "node.lost"
+        error = event["data"].get("error", {}) if event["type"] == "node.failed" else {}
+        if error.get("type") == "NodeLost" and losses[name] > MAX_LOST:
+            found.add(name[0])
+    return found
 
 
 def nodes(evidence: Evidence, count: Count) -> None:
     """Each node ends as its workflow says: rescued, skipped by a condition or a join, failed, or cancelled."""
-    poisoned = {id for id, log in evidence.logs.items() if _losses(log) > MAX_LOST}
+    poisoned = _poisoned(evidence)
     for run in evidence.runs.values():
         if run.superseded or run.execution_id in poisoned or run.execution.status != must(run).status:
             continue
         wanted = must(run).nodes.get(run.node, "succeeded")
         holds = run.status in ({wanted} if isinstance(wanted, str) else wanted)
         count.check(holds, f"{_name(run)} is {run.status}, not {wanted}")
-
-
-def _losses(log: list[dict[str, Any]]) -> int:
-    return sum(event["type"] == "node.lost" for event in log)
 
 
 def never_again(evidence: Evidence, count: Count) -> None:

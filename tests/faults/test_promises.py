@@ -177,6 +177,17 @@ def test_what_breaks_a_promise_is_counted(name, spoil, evidence):
     assert len(count.broken) == count.checked - count.held
 
 
+@pytest.mark.parametrize(("losses", "held"), [(4, 1), (3, 0)])
+def test_poison_excuses_an_execution_whose_log_shows_the_losses(losses, held, evidence):
+    Execution.objects.filter(pk__in=evidence.expected).update(status="failed")
+    for log in evidence.logs.values():
+        lost = {"type": "node.lost", "node": "rescuer", "attempt": 1, "data": {"for": "a"}}
+        given_up = {**lost, "type": "node.failed", "data": {"for": "a", "error": {"type": "NodeLost"}}}
+        log += [lost] * losses + [given_up]
+    count = _count("ends", evidence)
+    assert (count.held, count.checked) == (held, 1)
+
+
 def test_a_next_fault_takes_over_what_the_one_before_had_to_wait_for(evidence):
     evidence.entries.clear()
     evidence.faults = [one.seen + 1.0 for one in evidence.runnable]
