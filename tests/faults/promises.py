@@ -30,9 +30,10 @@ def ends(evidence: Evidence, count: Count) -> None:
     """Every accepted start ends, as its workflow says; where a node is given up as poison, its log shows why."""
     found, poisoned = Execution.objects.in_bulk(list(evidence.expected)), _poisoned(evidence)
     for id, wanted in evidence.expected.items():
-        status = found[id].status if id in found else "missing"
+        status, error = (found[id].status, found[id].error) if id in found else ("missing", None)
         given_up = status == "failed" and id in poisoned
-        count.check(status == wanted or given_up, f"{id} is {status}, not {wanted}")
+        why = {name: text for name, text in (error or {}).items() if name in ("node", "type", "message")}
+        count.check(status == wanted or given_up, f"{id} is {status}, not {wanted}: {why}")
 
 
 def _poisoned(evidence: Evidence) -> set[uuid.UUID]:

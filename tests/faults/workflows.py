@@ -63,13 +63,13 @@ def _soon(attempts: int, strategy: str = "exponential", interval: float = 0.1) -
 
 # --- graphs in which nothing fails -----------------------------------------------------------------
 
-_chain = WorkflowBuilder("f-chain", timeout=60).add_node("n0", step, params=_pause())
+_chain = WorkflowBuilder("f-chain", timeout=600).add_node("n0", step, params=_pause())
 for _n in range(1, 6):
     _body = step_async if _n == 3 else step
     _chain.add_node(f"n{_n}", _body, depends_on=[f"n{_n - 1}"], params=_pause())
 chain = ends(_chain.build())
 
-_fan = WorkflowBuilder("f-fan", timeout=60).add_node("root", step, params=_pause())
+_fan = WorkflowBuilder("f-fan", timeout=600).add_node("root", step, params=_pause())
 for _n in range(12):
     _fan.add_node(f"leaf{_n}", step_async if _n % 3 == 0 else step, depends_on=["root"], params=_pause())
 fan = ends(_fan.add_node("all", step, depends_on=[f"leaf{_n}" for _n in range(12)]).build())
