@@ -311,7 +311,8 @@ class Trial:
         """Wait for all ends, and for the workers; return what is to be judged."""
         self.await_idle()
         for victim in self.victims:
-            told = events(uuid.UUID(victim.execution), "node.lost", node=victim.node)
+            # Cancelled: by the end of an execution that fails fast, before anybody missed who ran it.
+            told = events(uuid.UUID(victim.execution), "node.lost", "node.cancelled", node=victim.node)
             self.check(bool(told), f"{victim.node} of {victim.execution} was lost, and no log tells it")
         workers = []
         for cluster in self.crew.clusters:
