@@ -13,7 +13,7 @@ from orchestration import WorkflowBuilder, executor
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.states import Outcome
 from orchestration.models import ExecutionEvent
-from orchestration.store import acts, sql, versions
+from orchestration.store import again, sql, versions
 from orchestration.store.claim import claim
 from orchestration.store.settle import settle
 from orchestration.store.start import start
@@ -41,7 +41,7 @@ def both(request):
 
 def _at_once(acts_of_both):
     """Let both read the execution before either writes, where nothing keeps the second one out."""
-    meeting, lock = threading.Barrier(2), acts._locked
+    meeting, lock = threading.Barrier(2), again.lock_one
 
     def lock_then_meet(*args):
         item = lock(*args)
@@ -49,7 +49,7 @@ def _at_once(acts_of_both):
             meeting.wait(0.5)
         return item
 
-    with mock.patch.object(acts, "_locked", lock_then_meet):
+    with mock.patch.object(again, "lock_one", lock_then_meet):
         return together(*acts_of_both)
 
 
