@@ -8,7 +8,7 @@ from typing import Any
 from orchestration import executor, queries
 from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, Handles
-from orchestration.models import Artifact, Execution, WorkflowVersion
+from orchestration.models import Artifact, Execution, NodeRun, WorkflowVersion
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.queries.events import instant
 from orchestration.store.versions import graph_of
@@ -49,10 +49,21 @@ def execution_detail(principal: Principal, execution: Execution) -> JSON:
         "idempotency_key": execution.idempotency_key,
         "generation": execution.generation,
         "seq": execution.seq,
-        "nodes": queries.node_view(graph, runs, execution),
+        "nodes": _nodes(execution, graph, runs),
         "artifacts": artifacts(execution),
         "actions": executor.can(principal, execution),
     }
+
+
+def _nodes(execution: Execution, graph: Graph, runs: list[NodeRun]) -> list[JSON]:
+    """Return every node as people see it; `why` says why it does not move, or ended other than well."""
+    reasons = queries.NodeReasons(execution, graph, runs)
+    rows = {(run.node, run.index if run.index >= 0 else None, run.for_node or None): run for run in runs}
+    shown = queries.node_view(graph, runs, execution)
+    for each in shown:
+        why = reasons.why(each["node"], rows.get((each["node"], each["index"], each["for"])))
+        each["why"] = str(why) if why else None
+    return shown
 
 
 def error_brief(error: Mapping[str, Any] | None) -> JSON | None:
