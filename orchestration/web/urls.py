@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from .views import artifacts, execution, executions, verbs, workers, workflows
+from .views import artifacts, attention, execution, executions, verbs, workers, workflows
 from .zones import in_own_zone
 
 urlpatterns = [
+    path("attention/", in_own_zone(attention.attention), name="attention"),
     path("executions/", in_own_zone(executions.executions), name="executions"),
     path("executions/<uuid:id>/", in_own_zone(execution.execution), name="execution"),
     path("executions/<uuid:id>/parts/<slug:part>/", in_own_zone(execution.part), name="execution_part"),
