@@ -67,6 +67,13 @@ def clock_text(stamp: str) -> str:
 
 
 @register.filter
+def whom(view: Any) -> str:
+    """Return whom a node's row serves; "" where it serves nobody, or an undo's own name says it."""
+    served = view["for"] or ""
+    return "" if view["node"] == f"{queries.UNDO}{served}" else served
+
+
+@register.filter
 def words_of(text: str) -> list[str]:
     """Return a text's words, for a template that goes through a few of them."""
     return text.split()

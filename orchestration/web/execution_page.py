@@ -22,7 +22,7 @@ from .graph import overall
 from .node_page import ARTIFACTS, node_context
 from .pictures import picture
 from .timeline import make_timeline
-from .undoing import undoing
+from .undoing import Undo, undoing
 from .words import WORDS
 
 VIEWS = ("graph", "timeline", "nodes")
@@ -61,6 +61,10 @@ class ExecutionPage:
     @cached_property
     def views(self) -> list[dict[str, Any]]:
         return queries.node_view(self.graph, self.runs, self.execution)
+
+    @cached_property
+    def undos(self) -> list[Undo]:
+        return undoing(self.execution, self.graph, self.runs)
 
     @cached_property
     def ended(self) -> bool:
@@ -110,6 +114,7 @@ class ExecutionPage:
             "why": why,
             "culprit": look_at,
             "asks": [run.node for run in self.runs if run.status == NodeStatus.ATTENTION],
+            "left_undone": [each for each in self.undos if each.left],
             "verbs": [verb for verb in VERBS if verb in can and can[verb] is None],
             "ask": self.query.get("do", ""),
             "total": len(self.views),
@@ -189,7 +194,7 @@ class ExecutionPage:
             "other_artifacts": others,
             "moving": moving[:MOVING],
             "moving_count": len(moving),
-            **undoing(self.execution, self.graph, self.runs),
+            "undos": self.undos,
         }
 
 

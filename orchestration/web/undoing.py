@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
 from orchestration import queries
 from orchestration.engine.graph import Graph
 from orchestration.models import Execution, ExecutionEvent, NodeRun
@@ -23,20 +21,20 @@ class Undo:
     left: bool
 
 
-def undoing(execution: Execution, graph: Graph, runs: Sequence[NodeRun]) -> dict[str, Any]:
+def undoing(execution: Execution, graph: Graph, runs: Sequence[NodeRun]) -> list[Undo]:
     """Return the undos in the order in which they are done; empty where the graph has none."""
     undos = {each.node: each for each in queries.companions(graph).values() if each.kind == "undo"}
     if not undos:
-        return {"undos": []}
+        return []
     order, left = _told(execution)
     born = {run.node: run for run in runs if run.node in undos}
-    found = []
-    for named in dict.fromkeys([*order, *born]):
+    found: dict[str, Undo] = {}
+    for named in (*order, *born):
         by = named if named in undos else f"{queries.UNDO}{named}"
-        if by in undos:
+        if by in undos and by not in found:
             node = (undos[by].serves or ("",))[0]
-            found.append(Undo(node, by, born.get(by), bool({node, by} & left)))
-    return {"undos": list({each.by: each for each in found}.values())}
+            found[by] = Undo(node, by, born.get(by), bool({node, by} & left))
+    return list(found.values())
 
 
 def _told(execution: Execution) -> tuple[list[str], set[str]]:

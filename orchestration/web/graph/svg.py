@@ -203,8 +203,16 @@ def _card(node: PlacedNode, status: str, shown: Picture) -> Iterator[str]:
 
 
 def _word(node: PlacedNode, status: str, shown: Picture) -> str:
-    calls = len(shown.calls.get(node.id, ()))
-    return f"{calls} × {shown.word(status)}" if calls > 1 else shown.word(status)
+    """Say the status; of a companion that was called several times, of how many of its calls."""
+    calls = list(shown.calls.get(node.id, {}).values())
+    if len(calls) < 2:
+        return shown.word(status)
+    alike = calls.count(status)
+    return (
+        f"{alike} × {shown.word(status)}"
+        if alike == len(calls)
+        else f"{shown.word(status)} {alike}/{len(calls)}"
+    )
 
 
 def _counts(node: PlacedNode, shown: Picture) -> Iterator[str]:

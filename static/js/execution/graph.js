@@ -21,7 +21,7 @@ export function paint({ node, status, for: served }) {
     card.dataset.calls = JSON.stringify(calls);
   }
   const all = Object.values(calls);
-  set(card, all.length ? overall(all) : status, all.length);
+  set(card, all.length ? overall(all) : status, all);
   const from = served ? `[data-from="${CSS.escape(served)}"]` : "";
   for (const edge of svg().querySelectorAll(`.gedge[data-to="${name}"]${from}`)) {
     edge.dataset.status = status;
@@ -45,17 +45,24 @@ function overall(statuses) {
   return statuses.every((status) => ENDED.has(status)) ? [...ENDED].find((status) => all.has(status)) : "pending";
 }
 
-function set(card, status, calls = 0) {
+// Of a companion that was called several times: of how many of its calls.
+function says(status, calls) {
+  if (calls.length < 2) return word(status);
+  const alike = calls.filter((each) => each === status).length;
+  return alike === calls.length ? `${alike} × ${word(status)}` : `${word(status)} ${alike}/${calls.length}`;
+}
+
+function set(card, status, calls) {
   card.dataset.status = status;
-  const says = calls > 1 ? `${calls} × ${word(status)}` : word(status);
-  const said = `${card.dataset.label} ${says}`;
+  const shown = says(status, calls);
+  const said = `${card.dataset.label} ${shown}`;
   card.setAttribute("aria-label", said);
   const title = card.querySelector("title");
   if (title) title.textContent = said;
   const icon = card.querySelector(".gicon");
   icon?.setAttribute("href", icon.getAttribute("href").replace(/#.*/, `#status-${status}`));
   const text = card.querySelector(".gword");
-  if (text) text.textContent = says;
+  if (text) text.textContent = shown;
 }
 
 /** Count again how many cells of each block have ended. */
