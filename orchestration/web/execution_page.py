@@ -110,10 +110,12 @@ class ExecutionPage:
         done = sum(counts[status] for status in _COUNTED if status not in ("running", "retrying"))
         why = queries.explain(self.execution, self.runs)
         look_at = (why.node if why else "") or queries.culprit(self.execution, self.runs)
+        asks = [run.node for run in self.runs if run.status == NodeStatus.ATTENTION]
         return {
             "why": why,
             "culprit": look_at,
-            "asks": [run.node for run in self.runs if run.status == NodeStatus.ATTENTION],
+            "asks": asks,
+            "asks_besides": [] if why and look_at in asks else asks,
             "left_undone": [each for each in self.undos if each.left],
             "verbs": [verb for verb in VERBS if verb in can and can[verb] is None],
             "ask": self.query.get("do", ""),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
 from orchestration import queries
 from orchestration.engine.graph import Graph
 from orchestration.models import Execution, ExecutionEvent, NodeRun

@@ -157,7 +157,15 @@ def test_no_page_is_wider_than_its_window(site: Site, browser: Browser, width: i
     start(page, "failing")
     expect(page.locator("#x-header .status.big")).to_have_text("Failed", timeout=LONG)
     here = page.url
-    places = ["/", "/executions/", "/workflows/", "/workflows/flight-delays/", "/workers/", "/nowhere/"]
+    places = [
+        "/",
+        "/attention/",
+        "/executions/",
+        "/workflows/",
+        "/workflows/flight-delays/",
+        "/workers/",
+        "/nowhere/",
+    ]
     for url in [*places, here, f"{here}?view=timeline", f"{here}?view=nodes", f"{here}?do=retry"]:
         page.goto(url)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, url
