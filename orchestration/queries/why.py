@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Q
@@ -14,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orchestration.engine.states import NODE_LIVE, ExecutionStatus, NodeStatus
-from orchestration.models import Execution, NodeRun
+from orchestration.models import Execution, NodeRun, WorkerNode
 from orchestration.store.versions import graph_of
 
 from .lists import held_by, live_worker_nodes
@@ -37,17 +38,30 @@ class Why:
         return self.sentence.replace(LEFT, spell_left(self.until), 1)
 
 
-@dataclass(slots=True)
 class Workers:
-    """Why nothing claims what is ready in some queues, asked once for each set of them."""
+    """Why nothing claims what is ready in some queues; the worker nodes are looked at once, and only if asked."""
 
-    known: dict[frozenset[str], str | None] = field(default_factory=dict)
+    @cached_property
+    def _live(self) -> list[WorkerNode]:
+        return list(live_worker_nodes().filter(draining=False))
+
+    @cached_property
+    def _held(self) -> dict[uuid.UUID, int]:
+        return held_by(self._live)
 
     def why(self, queues: Iterable[str]) -> str | None:
-        asked = frozenset(queues)
-        if asked not in self.known:
-            self.known[asked] = _why_unclaimed(asked)
-        return self.known[asked]
+        """Return why what is ready in these queues is not claimed; None when it is about to be."""
+        asked = set(queues)
+        if not self._live:
+            return _("No worker is running. Start one with: manage.py worker")
+        serving = [worker for worker in self._live if asked & set(worker.queues)]
+        if not serving:
+            return _("Queued: no running worker serves the queue “%(queue)s”.") % {"queue": min(asked)}
+        slots = sum(worker.slots for worker in serving)
+        if sum(self._held.get(worker.pk, 0) for worker in serving) < slots:
+            return None
+        said = ngettext("Queued: the only worker is busy.", "Queued: all %(slots)d workers are busy.", slots)
+        return said % {"slots": slots}
 
 
 def why(execution: Execution, runs: Sequence[NodeRun]) -> str | None:
@@ -122,21 +136,6 @@ def _why_nothing_runs(execution: Execution, runs: Sequence[NodeRun], workers: Wo
     ready = [run for status, run in shown if status == NodeStatus.READY]
     said = workers.why({run.queue for run in ready}) if ready else None
     return Why(said) if said else None
-
-
-def _why_unclaimed(queues: frozenset[str]) -> str | None:
-    workers = list(live_worker_nodes().filter(draining=False))
-    if not workers:
-        return _("No worker is running. Start one with: manage.py worker")
-    serving = [worker for worker in workers if queues & set(worker.queues)]
-    if not serving:
-        return _("Queued: no running worker serves the queue “%(queue)s”.") % {"queue": min(queues)}
-    slots = sum(worker.slots for worker in serving)
-    if sum(held_by(serving).values()) < slots:
-        return None  # about to be claimed
-    return ngettext("Queued: the only worker is busy.", "Queued: all %(slots)d workers are busy.", slots) % {
-        "slots": slots
-    }
 
 
 def _retrying(execution: Execution, found: Sequence[NodeRun]) -> Why:

@@ -74,10 +74,10 @@ def spans(events: Iterable[Event]) -> dict[Key, list[Span]]:
     found: dict[Key, list[Span]] = {}
     for event in events:
         own = found.setdefault(key_of(event), [])
-        if event["type"] == "node.reset":
-            own[:] = [replace(span, earlier=True) for span in own]
-            continue
         at = datetime.fromisoformat(event["at"])
+        if event["type"] == "node.reset":
+            own[:] = [replace(span, earlier=True, end=span.end or at) for span in own]
+            continue
         if own and own[-1].end is None:
             own[-1] = _closed(own[-1], event, at)
             if len(own) > 1 and (before := own[-2]).end and before.start <= own[-1].start < before.end:
