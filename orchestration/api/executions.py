@@ -37,7 +37,11 @@ class Executions(Endpoint):
             before=query.text(request, "before"),
             limit=query.whole(request, "limit", 50, least=1, most=200),
         )
-        results = [linked(request, shapes.execution_summary(each)) for each in page.items]
+        whys = {id: str(why) for id, why in queries.whys(page.items).items()}
+        results = [
+            linked(request, shapes.execution_summary(each)) | {"why": whys.get(each.pk)}
+            for each in page.items
+        ]
         return Response(
             {
                 "results": results,

@@ -10,7 +10,7 @@ from orchestration import bulk, executor, queries
 from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, Handles
-from orchestration.models import Artifact, BulkAct, BulkItem, Execution, WorkflowVersion
+from orchestration.models import Artifact, BulkAct, BulkItem, Execution, NodeRun, WorkflowVersion
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.queries.events import instant
 from orchestration.store.versions import graph_of
@@ -60,10 +60,21 @@ def execution_detail(principal: Principal, execution: Execution) -> JSON:
         "generation": execution.generation,
         "forked_from": str(execution.forked_from_id) if execution.forked_from_id else None,
         "seq": execution.seq,
-        "nodes": queries.node_view(graph, runs, execution),
+        "nodes": _nodes(execution, graph, runs),
         "artifacts": artifacts(execution),
         "actions": executor.can(principal, execution),
     }
+
+
+def _nodes(execution: Execution, graph: Graph, runs: list[NodeRun]) -> list[JSON]:
+    """Return every node as people see it; `why` says why it does not move, or ended other than well."""
+    reasons = queries.NodeReasons(execution, graph, runs)
+    rows = {(run.node, run.index if run.index >= 0 else None, run.for_node or None): run for run in runs}
+    shown = queries.node_view(graph, runs, execution)
+    for each in shown:
+        why = reasons.why(each["node"], rows.get((each["node"], each["index"], each["for"])))
+        each["why"] = str(why) if why else None
+    return shown
 
 
 def error_brief(error: Mapping[str, Any] | None) -> JSON | None:

@@ -1,10 +1,13 @@
 """Reads for pages, API and commands; nothing here writes."""
 
+from .companions import Companion, called_for, chain, companions, giver
 from .events import event_json, events_after, last_log_lines, line_json, log_lines, node_events, settled_line
 from .filters import ExecutionFilter
 from .lists import (
     artifact,
     asking,
+    asking_nodes,
+    asking_workflows,
     execution,
     executions,
     held_by,
@@ -15,16 +18,27 @@ from .lists import (
     workflow,
     workflows,
 )
-from .nodes import RETRYING, display_status, duration_ms, node_run, node_runs, node_view, run_json
+from .node_why import NodeReasons, runs_around
+from .nodes import RETRYING, calls, display_status, duration_ms, node_run, node_runs, node_view, run_json
 from .paging import Page, page
-from .why import culprit, retry_sentence, why
+from .why import LEFT, Why, culprit, explain, spell_left, why, whys
 
 __all__ = [
+    "LEFT",
     "RETRYING",
+    "Companion",
     "ExecutionFilter",
+    "NodeReasons",
     "Page",
+    "Why",
     "artifact",
     "asking",
+    "asking_nodes",
+    "asking_workflows",
+    "called_for",
+    "calls",
+    "chain",
+    "companions",
     "culprit",
     "display_status",
     "duration_ms",
@@ -32,6 +46,8 @@ __all__ = [
     "events_after",
     "execution",
     "executions",
+    "explain",
+    "giver",
     "held_by",
     "last_log_lines",
     "line_json",
@@ -42,12 +58,14 @@ __all__ = [
     "node_runs",
     "node_view",
     "page",
-    "retry_sentence",
     "run_json",
     "running_on",
+    "runs_around",
     "settled_line",
+    "spell_left",
     "versions",
     "why",
+    "whys",
     "worker_nodes",
     "workflow",
     "workflows",

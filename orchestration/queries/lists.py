@@ -36,6 +36,25 @@ def asking(principal: Principal) -> QuerySet[Execution]:
     return executions(principal).filter(pk__in=nodes.values("execution"))
 
 
+def asking_nodes(principal: Principal, workflows: Iterable[str] = ()) -> QuerySet[NodeRun]:
+    """Return the nodes that need attention in executions that the principal may view, the oldest first."""
+    seen = executions(principal).order_by()
+    if names := list(workflows):
+        seen = seen.filter(workflow__name__in=names)
+    rows = NodeRun.objects.filter(
+        status=NodeStatus.ATTENTION, superseded=False, execution__in=seen.values("pk")
+    )
+    return rows.order_by("ready_at", "pk")
+
+
+def asking_workflows(principal: Principal) -> list[tuple[str, int]]:
+    """Return the workflows whose nodes need attention, by name, each with how many do."""
+    counts = (
+        asking_nodes(principal).order_by("execution__workflow__name").values_list("execution__workflow__name")
+    )
+    return list(counts.annotate(Count("id")))
+
+
 def execution(principal: Principal, id: uuid.UUID | str) -> Execution:
     """Return one execution with workflow and version. Raises UnknownExecution, also for one not to be seen."""
     try:

@@ -13,6 +13,7 @@ from orchestration.engine.graph import Graph
 from orchestration.engine.states import EXECUTION_TERMINAL, ExecutionStatus, NodeStatus
 from orchestration.models import Execution, NodeRun
 
+from .companions import companions
 from .events import instant
 
 RETRYING = "retrying"  # a READY node between two attempts; a word for people, not a state
@@ -23,10 +24,10 @@ def node_runs(execution: Execution) -> list[NodeRun]:
     return list(_light(execution))
 
 
-def node_run(execution: Execution, node: str, index: int = -1) -> NodeRun | None:
-    """Return one present NodeRun, whole; None for a node that has not been reached."""
+def node_run(execution: Execution, node: str, index: int = -1, for_node: str | None = None) -> NodeRun | None:
+    """Return one present NodeRun, whole; None for a node that has not been reached, or not for that one."""
     rows = NodeRun.objects.filter(execution=execution, superseded=False, node=node, index=index)
-    return rows.order_by("for_node").first()
+    return (rows if for_node is None else rows.filter(for_node=for_node)).order_by("pk").first()
 
 
 def display_status(run: NodeRun, now: datetime | None = None) -> str:
@@ -48,13 +49,29 @@ def node_view(graph: Graph, runs: Iterable[NodeRun], execution: Execution) -> li
     born: dict[str, list[NodeRun]] = {}
     for run in runs:
         born.setdefault(run.node, []).append(run)
-    now, unborn = timezone.now(), _unborn_status(execution)
+    now, unborn, others = timezone.now(), _unborn_status(execution), companions(graph)
     found = []
     for node in graph.nodes:
         # Who was to run for others and was not called has not been cancelled.
-        rests = unborn == NodeStatus.CANCELLED and graph.is_companion(node)
+        rests = unborn == NodeStatus.CANCELLED and node in others
         missing = _unborn(node, NodeStatus.SKIPPED.value if rests else unborn)
         found += [run_json(run, now) for run in born.get(node, ())] or [missing]
+    return found
+
+
+def calls(graph: Graph, rows: Iterable[NodeRun]) -> dict[str, dict[str, str]]:
+    """Return for each companion whom its calls came from, each with the status that people see."""
+    known, own = companions(graph), [run for run in rows if run.for_node]
+    called: dict[str, list[str]] = {}
+    for run in own:
+        called.setdefault(run.for_node, []).append(run.node)
+    found: dict[str, dict[str, str]] = {}
+    for run in own:
+        companion = known.get(run.node)
+        # A boundary that was called for a boundary's own failure serves the same node; the call came from that one.
+        named = companion.serves or () if companion else ()
+        before = next((name for name in called[run.for_node] if name in named), run.for_node)
+        found.setdefault(run.node, {})[before] = display_status(run)
     return found
 
 

@@ -1,29 +1,116 @@
-"""The "why" line: one sentence wherever something is not moving."""
+"""The "why" line: one sentence wherever something is not moving. `node_why` says it of single nodes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orchestration.engine.states import NODE_LIVE, ExecutionStatus, NodeStatus
-from orchestration.models import Execution, NodeRun
+from orchestration.models import Execution, NodeRun, WorkerNode
 from orchestration.store.versions import graph_of
 
 from .lists import held_by, live_worker_nodes
 from .nodes import RETRYING, display_status
 
+LEFT = "\ue000"  # stands for the time left: a character for private use, which no sentence holds otherwise
+NAMED = 3
+LISTED_NODES = 200  # of a version: past that, a list looks at its rows that ask or are blocked, and no others
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A sentence; `node` is where to look, `until` the moment that it counts down to, where it has LEFT in it."""
+
+    sentence: str
+    node: str = ""
+    until: datetime | None = None
+
+    def __str__(self) -> str:
+        return self.sentence.replace(LEFT, spell_left(self.until), 1)
+
+
+class Workers:
+    """Why nothing claims what is ready in some queues; the worker nodes are looked at once, and only if asked."""
+
+    @cached_property
+    def _live(self) -> list[WorkerNode]:
+        return list(live_worker_nodes().filter(draining=False))
+
+    @cached_property
+    def _held(self) -> dict[uuid.UUID, int]:
+        return held_by(self._live)
+
+    def why(self, queues: Iterable[str]) -> str | None:
+        """Return why what is ready in these queues is not claimed; None when it is about to be."""
+        asked = set(queues)
+        if not self._live:
+            return _("No worker is running. Start one with: manage.py worker")
+        serving = [worker for worker in self._live if asked & set(worker.queues)]
+        if not serving:
+            return _("Queued: no running worker serves the queue “%(queue)s”.") % {"queue": min(asked)}
+        slots = sum(worker.slots for worker in serving)
+        if sum(self._held.get(worker.pk, 0) for worker in serving) < slots:
+            return None
+        said = ngettext("Queued: the only worker is busy.", "Queued: all %(slots)d workers are busy.", slots)
+        return said % {"slots": slots}
+
 
 def why(execution: Execution, runs: Sequence[NodeRun]) -> str | None:
     """Return why the execution does not move, or ended badly; None when it moves or has ended well."""
+    found = explain(execution, runs)
+    return str(found) if found else None
+
+
+def explain(execution: Execution, runs: Sequence[NodeRun], workers: Workers | None = None) -> Why | None:
+    """Return the sentence of `why` with what it is about."""
     status = ExecutionStatus(execution.status)
     if status in _SENTENCES:
         return _SENTENCES[status](execution, runs)
-    return _why_nothing_runs(execution, runs) if status is ExecutionStatus.RUNNING else None
+    if status is not ExecutionStatus.RUNNING:
+        return None
+    return _why_nothing_runs(execution, runs, workers or Workers())
+
+
+def whys(executions: Sequence[Execution]) -> dict[uuid.UUID, Why]:
+    """Return why those of a list do not move, in a fixed number of queries; who moves or ended well is not in it.
+
+    A node that needs a person comes before all else, also while others run.
+    """
+    moving = [each for each in executions if each.status in _NEED_ROWS]
+    runs = _telling(moving)
+    workers, found = Workers(), {}
+    for each in executions:
+        own = runs.get(each.pk, [])
+        asking = [run for run in own if run.status == NodeStatus.ATTENTION]
+        asks = asking and each.status == ExecutionStatus.RUNNING
+        said = _attention(each, asking) if asks else explain(each, own, workers)
+        if said is not None:
+            found[each.pk] = said
+    return found
+
+
+def _telling(executions: Sequence[Execution]) -> dict[uuid.UUID, list[NodeRun]]:
+    """Return the rows that say why executions do not move; of large ones those that have an index of their own."""
+    if not executions:
+        return {}
+    small = [each.pk for each in executions if each.version.node_count <= LISTED_NODES]
+    asked = Q(status=NodeStatus.ATTENTION) | Q(status=NodeStatus.BLOCKED)
+    rows = NodeRun.objects.filter(superseded=False).defer("result", "progress").order_by("pk")
+    found: dict[uuid.UUID, list[NodeRun]] = {}
+    for run in rows.filter(asked, execution__in=[each.pk for each in executions if each.pk not in small]):
+        found.setdefault(run.execution_id, []).append(run)
+    for run in rows.filter(execution__in=small, status__in=NODE_LIVE):
+        found.setdefault(run.execution_id, []).append(run)
+    return found
 
 
 def culprit(execution: Execution, runs: Sequence[NodeRun]) -> str | None:
@@ -36,22 +123,7 @@ def culprit(execution: Execution, runs: Sequence[NodeRun]) -> str | None:
     return None
 
 
-def retry_sentence(execution: Execution, run: NodeRun, now: datetime) -> str:
-    """Return "Retrying in 12 s (attempt 3 of 5) after TimeoutError"."""
-    said = {
-        "node": run.node,
-        "delay": _spell(max(0.0, (run.available_at - now).total_seconds())),
-        "attempt": run.attempt + 1,
-        "error": _type_of(run.error),
-    }
-    spec = graph_of(execution.version_id).nodes.get(run.node)
-    if spec is None or spec.retry is None:
-        return _("Retrying “%(node)s” in %(delay)s (attempt %(attempt)d) after %(error)s") % said
-    said["of"] = spec.retry.max_attempts
-    return _("Retrying “%(node)s” in %(delay)s (attempt %(attempt)d of %(of)d) after %(error)s") % said
-
-
-def _why_nothing_runs(execution: Execution, runs: Sequence[NodeRun]) -> str | None:
+def _why_nothing_runs(execution: Execution, runs: Sequence[NodeRun], workers: Workers) -> Why | None:
     now = timezone.now()
     called = {run.for_node for run in runs if run.status in NODE_LIVE}
     # A node that waits for its fallback or boundary is not what holds things up.
@@ -60,84 +132,89 @@ def _why_nothing_runs(execution: Execution, runs: Sequence[NodeRun]) -> str | No
         return None
     for sought, sentence in _HELD_UP:
         if found := [run for status, run in shown if status == sought]:
-            return sentence(execution, found, now)
+            return sentence(execution, found)
     ready = [run for status, run in shown if status == NodeStatus.READY]
-    return _why_ready(ready) if ready else None
+    said = workers.why({run.queue for run in ready}) if ready else None
+    return Why(said) if said else None
 
 
-def _why_ready(ready: Sequence[NodeRun]) -> str | None:
-    workers = list(live_worker_nodes().filter(draining=False))
-    if not workers:
-        return _("No worker is running. Start one with: manage.py worker")
-    queues = {run.queue for run in ready}
-    serving = [worker for worker in workers if queues & set(worker.queues)]
-    if not serving:
-        return _("Queued: no running worker serves the queue “%(queue)s”.") % {"queue": min(queues)}
-    slots = sum(worker.slots for worker in serving)
-    if sum(held_by(serving).values()) < slots:
-        return None  # about to be claimed
-    return ngettext("Queued: the only worker is busy.", "Queued: all %(slots)d workers are busy.", slots) % {
-        "slots": slots
-    }
+def _retrying(execution: Execution, found: Sequence[NodeRun]) -> Why:
+    run = min(found, key=lambda run: run.available_at)
+    said = {"node": run.node, "delay": LEFT, "attempt": run.attempt + 1, "error": type_of(run.error)}
+    spec = graph_of(execution.version_id).nodes.get(run.node)
+    if spec is None or spec.retry is None:
+        text = _("Retrying “%(node)s” in %(delay)s (attempt %(attempt)d) after %(error)s")
+    else:
+        said["of"] = spec.retry.max_attempts
+        text = _("Retrying “%(node)s” in %(delay)s (attempt %(attempt)d of %(of)d) after %(error)s")
+    return Why(text % said, run.node, run.available_at)
 
 
-def _retrying(execution: Execution, found: Sequence[NodeRun], now: datetime) -> str:
-    return retry_sentence(execution, min(found, key=lambda run: run.available_at), now)
+def _waiting(_execution: Execution, found: Sequence[NodeRun]) -> Why:
+    return Why(_("Waiting at “%(node)s”.") % {"node": found[0].node}, found[0].node)
 
 
-def _waiting(_execution: Execution, found: Sequence[NodeRun], _now: datetime) -> str:
-    return _("Waiting at “%(node)s”.") % {"node": found[0].node}
-
-
-def _attention(_execution: Execution, found: Sequence[NodeRun], _now: datetime) -> str:
-    return _("“%(node)s” needs attention: %(reason)s") % {
-        "node": found[0].node,
-        "reason": message_of(found[0].error),
-    }
+def _attention(_execution: Execution, found: Sequence[NodeRun]) -> Why:
+    said = {"node": found[0].node, "reason": message_of(found[0].error)}
+    return Why(_("“%(node)s” needs attention: %(reason)s") % said, found[0].node)
 
 
 _HELD_UP = ((NodeStatus.ATTENTION, _attention), (RETRYING, _retrying), (NodeStatus.WAITING, _waiting))
 
 
-def _queued(_execution: Execution, _runs: Sequence[NodeRun]) -> str:
-    return _("Queued: waiting to be admitted.")
+def _queued(_execution: Execution, _runs: Sequence[NodeRun]) -> Why:
+    return Why(_("Queued: waiting to be admitted."))
 
 
-def _paused(execution: Execution, _runs: Sequence[NodeRun]) -> str:
-    return _sentence(_("Paused"), execution.cause)
+def _paused(execution: Execution, _runs: Sequence[NodeRun]) -> Why:
+    return Why(caused(_("Paused"), execution.cause))
 
 
-def _blocked(execution: Execution, runs: Sequence[NodeRun]) -> str:
+def _blocked(_execution: Execution, runs: Sequence[NodeRun]) -> Why:
     run = next((run for run in runs if run.status == NodeStatus.BLOCKED), None)
     if run is None:
-        return _("Blocked.")
-    return _("Blocked at “%(node)s”: %(reason)s") % {"node": run.node, "reason": message_of(run.error)}
+        return Why(_("Blocked."))
+    said = {"node": run.node, "reason": message_of(run.error)}
+    return Why(_("Blocked at “%(node)s”: %(reason)s") % said, run.node)
 
 
-def _cancelling(execution: Execution, runs: Sequence[NodeRun]) -> str:
-    running = sum(run.status == NodeStatus.RUNNING for run in runs)
-    waiting = ngettext("%(count)d node is still stopping.", "%(count)d nodes are still stopping.", running)
-    return f"{_sentence(_('Cancelling'), execution.cause)} {waiting % {'count': running}}"
+def _cancelling(execution: Execution, runs: Sequence[NodeRun]) -> Why:
+    running = [run.node for run in runs if run.status == NodeStatus.RUNNING]
+    said = caused(_("Cancelling"), execution.cause)
+    if not running:
+        return Why(said)
+    still = ngettext("%(nodes)s is still stopping.", "%(nodes)s are still stopping.", len(running))
+    return Why(f"{said} {still % {'nodes': mentioned(running)}}", running[0])
 
 
-def _compensating(_execution: Execution, _runs: Sequence[NodeRun]) -> str:
-    return _("Undoing what had succeeded.")
+def _compensating(_execution: Execution, runs: Sequence[NodeRun]) -> Why:
+    now = timezone.now()
+    undoing = [(display_status(run, now), run) for run in runs if run.for_node and run.status in NODE_LIVE]
+    for status, run in undoing:
+        if status == RETRYING:
+            said = {"node": run.for_node, "delay": LEFT, "error": type_of(run.error)}
+            text = _("Undoing “%(node)s”, again in %(delay)s after %(error)s") % said
+            return Why(text, run.node, run.available_at)
+    if undoing:
+        _status, run = undoing[0]
+        return Why(_("Undoing “%(node)s”.") % {"node": run.for_node}, run.node)
+    return Why(_("Undoing what had succeeded."))
 
 
-def _failed(execution: Execution, _runs: Sequence[NodeRun]) -> str:
+def _failed(execution: Execution, _runs: Sequence[NodeRun]) -> Why:
     error = execution.error or {}
-    said = {"node": error.get("node"), "type": error.get("type"), "message": message_of(error)}
-    if not said["node"]:
-        return str(said["message"])
-    return _("“%(node)s” failed: %(type)s: %(message)s") % said
+    if not error.get("node"):
+        return Why(message_of(error))
+    said = {"node": error["node"], "type": error.get("type"), "message": message_of(error)}
+    return Why(_("“%(node)s” failed: %(type)s: %(message)s") % said, str(error["node"]))
 
 
-def _cancelled(execution: Execution, _runs: Sequence[NodeRun]) -> str:
-    return _sentence(_("Cancelled"), execution.cause)
+def _cancelled(execution: Execution, _runs: Sequence[NodeRun]) -> Why:
+    return Why(caused(_("Cancelled"), execution.cause))
 
 
-def _terminated(execution: Execution, _runs: Sequence[NodeRun]) -> str:
-    return _sentence(_("Terminated"), execution.cause)
+def _terminated(execution: Execution, _runs: Sequence[NodeRun]) -> Why:
+    return Why(caused(_("Terminated"), execution.cause))
 
 
 _SENTENCES = {
@@ -150,13 +227,29 @@ _SENTENCES = {
     ExecutionStatus.CANCELLED: _cancelled,
     ExecutionStatus.TERMINATED: _terminated,
 }
+_NEED_ROWS = frozenset(
+    {
+        ExecutionStatus.RUNNING,
+        ExecutionStatus.BLOCKED,
+        ExecutionStatus.CANCELLING,
+        ExecutionStatus.COMPENSATING,
+    }
+)
 
 
-def _sentence(done: str, cause: dict[str, Any] | None) -> str:
+def caused(done: str, cause: dict[str, Any] | None) -> str:
+    """Return what was done, by whom, and for which reason."""
     said = {"done": done, "by": (cause or {}).get("by"), "reason": (cause or {}).get("reason")}
     if said["by"] and said["reason"]:
         return _("%(done)s by %(by)s: %(reason)s") % said
     return _("%(done)s by %(by)s.") % said if said["by"] else f"{done}."
+
+
+def mentioned(nodes: Sequence[str]) -> str:
+    """Return some nodes by name, and the number of the others."""
+    names = [_("“%(node)s”") % {"node": node} for node in nodes[:NAMED]]
+    said = {"names": ", ".join(names), "count": len(nodes) - NAMED}
+    return _("%(names)s and %(count)d more") % said if len(nodes) > NAMED else ", ".join(names)
 
 
 def message_of(error: dict[str, Any] | None) -> str:
@@ -165,11 +258,14 @@ def message_of(error: dict[str, Any] | None) -> str:
     return lines[0] if lines else _("no message")
 
 
-def _type_of(error: dict[str, Any] | None) -> str:
+def type_of(error: dict[str, Any] | None) -> str:
+    """Return an error's type without its module."""
     return str((error or {}).get("type") or _("a failure")).rpartition(".")[2]
 
 
-def _spell(delay: float) -> str:
-    if delay < 90:
-        return _("%(count)d s") % {"count": round(delay)}
-    return _("%(count)d min") % {"count": round(delay / 60)}
+def spell_left(until: datetime | None) -> str:
+    """Return how long it is until then: "12 s" or "3 min". static/js/format.js says it the same way."""
+    seconds = max(0.0, (until - timezone.now()).total_seconds()) if until else 0.0
+    if seconds < 90:
+        return _("%(count)d s") % {"count": round(seconds)}
+    return _("%(count)d min") % {"count": round(seconds / 60)}

@@ -7,10 +7,13 @@ from typing import Any
 
 from django import template
 
-from orchestration.queries.nodes import display_status
+from orchestration import queries
+from orchestration.engine.builder import UNDO
 from orchestration.web import format, words
+from security.principals import Principal
 
 register = template.Library()
+MOST = 100  # what a badge counts to
 
 register.simple_tag(words.icon, name="icon")
 register.simple_tag(words.badge, name="status")
@@ -18,10 +21,14 @@ register.simple_tag(format.age_element, name="age")
 register.simple_tag(format.clock_element, name="clock")
 register.simple_tag(format.date_element, name="date")
 register.simple_tag(format.running_element, name="running")
+register.simple_tag(format.left_element, name="left")
+register.simple_tag(format.why_element, name="why_line")
+register.simple_tag(queries.whys, name="whys")
 register.filter("status_word", words.word)
 register.filter("duration", format.spell_duration)
+register.filter("about", format.spell_about)
 register.filter("as_json", format.json_element)
-register.filter("shown_status", display_status)
+register.filter("shown_status", queries.display_status)
 
 
 @register.filter
@@ -58,3 +65,26 @@ def milliseconds(number: float) -> str:
 def clock_text(stamp: str) -> str:
     """Return the `<time>` for a time of the log, to the millisecond."""
     return format.stamp_element(stamp)
+
+
+@register.filter
+def whom(view: Any) -> str:
+    """Return whom a node's row serves; "" where it serves nobody, or an undo's own name says it."""
+    served = view["for"] or ""
+    return "" if view["node"] == f"{UNDO}{served}" else served
+
+
+@register.filter
+def words_of(text: str) -> list[str]:
+    """Return a text's words, for a template that goes through a few of them."""
+    return text.split()
+
+
+@register.simple_tag(takes_context=True)
+def asking_count(context: Any) -> str:
+    """Return how many nodes need a decision of those that the person may see: "" for none, at most "99+"."""
+    request = context.get("request")
+    if request is None:
+        return ""
+    count = queries.asking_nodes(Principal.for_request(request)).order_by()[:MOST].count()
+    return f"{MOST - 1}+" if count == MOST else str(count or "")

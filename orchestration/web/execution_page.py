@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from django.http import Http404
 from django.utils import timezone
 
 from orchestration import executor, queries
@@ -17,23 +16,20 @@ from orchestration.models import Artifact, Execution, NodeRun
 from orchestration.queries.events import LEVELS
 from orchestration.queries.stats import typical
 from orchestration.store.versions import graph_of
-from security.actions import EXECUTION_CONTROL
-from security.policies import allowed
 from security.principals import Principal
 
 from .graph import overall
-from .history import attempts, spans
+from .node_page import ARTIFACTS, node_context
 from .pictures import picture
 from .timeline import make_timeline
+from .undoing import Undo, undoing
 from .words import WORDS
 
 VIEWS = ("graph", "timeline", "nodes")
 LINES = 400
-ARTIFACTS = 200
 FIRST_ARTIFACTS = 4
 MOVING = 12
 VERBS = ("retry", "resume", "pause", "cancel", "terminate")
-_TELLING = {"node.waiting", "node.recovered"}
 _MOVING = ("running", "retrying", "waiting", "attention", "blocked")
 # The order of the coloured parts of the header's bar.
 _COUNTED = (
@@ -65,6 +61,10 @@ class ExecutionPage:
     @cached_property
     def views(self) -> list[dict[str, Any]]:
         return queries.node_view(self.graph, self.runs, self.execution)
+
+    @cached_property
+    def undos(self) -> list[Undo]:
+        return undoing(self.execution, self.graph, self.runs)
 
     @cached_property
     def ended(self) -> bool:
@@ -108,9 +108,15 @@ class ExecutionPage:
         can = executor.can(self.principal, self.execution)
         counts = Counter(view["status"] for view in self.views)
         done = sum(counts[status] for status in _COUNTED if status not in ("running", "retrying"))
+        why = queries.explain(self.execution, self.runs)
+        look_at = (why.node if why else "") or queries.culprit(self.execution, self.runs)
+        asks = [run.node for run in self.runs if run.status == NodeStatus.ATTENTION]
         return {
-            "why": queries.why(self.execution, self.runs),
-            "culprit": queries.culprit(self.execution, self.runs),
+            "why": why,
+            "culprit": look_at,
+            "asks": asks,
+            "asks_besides": [] if why and look_at in asks else asks,
+            "left_undone": [each for each in self.undos if each.left],
             "verbs": [verb for verb in VERBS if verb in can and can[verb] is None],
             "ask": self.query.get("do", ""),
             "total": len(self.views),
@@ -124,17 +130,30 @@ class ExecutionPage:
         view = asked if asked in VIEWS else VIEWS[0]
         found: dict[str, Any] = {"view": view, "view_names": VIEWS, "nodes": self.views}
         if view == "graph":
-            found["picture"] = picture(self.execution.version_id, self._statuses(), self.selected)
+            found["picture"] = self._picture()
         elif view == "timeline":
             found["timeline"] = self._timeline()
+        else:
+            found["nodes"] = self._reasoned()
         return found
 
-    def _statuses(self) -> dict[str, str]:
-        """Return a status for each node; a boundary that was called for several shows the one to look at first."""
+    def _picture(self) -> Any:
+        """Draw the graph; a boundary that was called for several shows the one to look at first, and how many."""
         found: dict[str, list[str]] = {}
         for each in self.views:
             found.setdefault(each["node"], []).append(each["status"])
-        return {node: overall(statuses) for node, statuses in found.items()}
+        statuses = {node: overall(each) for node, each in found.items()}
+        calls = queries.calls(self.graph, self.runs)
+        return picture(self.execution.version_id, statuses, self.selected, calls)
+
+    def _reasoned(self) -> list[dict[str, Any]]:
+        """Return the views, each with its reason."""
+        reasons = queries.NodeReasons(self.execution, self.graph, self.runs)
+        rows = {(run.node, run.index, run.for_node): run for run in self.runs}
+        for each in self.views:
+            key = (each["node"], -1 if each["index"] is None else each["index"], each["for"] or "")
+            each["why"] = reasons.why(each["node"], rows.get(key))
+        return self.views
 
     def _timeline(self) -> Any:
         start = self.execution.started_at or self.execution.created_at
@@ -165,7 +184,8 @@ class ExecutionPage:
 
     def _inspector(self) -> dict[str, Any]:
         if self.selected:
-            return node_context(self.execution, self.selected, self.query.get("index"), self.principal)
+            asked, served = self.query.get("index"), self.query.get("for")
+            return node_context(self.execution, self.selected, asked, self.principal, served)
         artifacts = Artifact.objects.filter(execution=self.execution).order_by("-created_at", "-id")[
             :ARTIFACTS
         ]
@@ -176,6 +196,7 @@ class ExecutionPage:
             "other_artifacts": others,
             "moving": moving[:MOVING],
             "moving_count": len(moving),
+            "undos": self.undos,
         }
 
 
@@ -194,53 +215,6 @@ def _references(value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
             yield from _references(item)
-
-
-def node_context(execution: Execution, node: str, index: str | None, principal: Principal) -> dict[str, Any]:
-    """Return the inspector's context for a node. Raises Http404 for one that the graph has not."""
-    graph = graph_of(execution.version_id)
-    if node not in graph.nodes:
-        raise Http404
-    item = int(index) if index and index.isascii() and index.isdigit() and len(index) < 10 else -1
-    run = queries.node_run(execution, node, item)
-    events = queries.node_events(execution.pk, node, item)
-    history = spans(events)
-    spec = graph.nodes[node]
-    view = queries.node_view(graph, [run] if run else [], execution)
-    asks = run is not None and run.status == NodeStatus.ATTENTION
-    return {
-        "node": node,
-        "may_decide": asks and allowed(principal, EXECUTION_CONTROL, execution),
-        "spec": spec,
-        "run": run,
-        "shown": next(each for each in view if each["node"] == node),
-        "attempts": attempts(history.get((node, None if item < 0 else item), ())),
-        "events": events[-200:],
-        "children": graph.children[node],
-        "primary": graph.primaries.get(node),
-        "is_rescuer": graph.is_rescuer(node),
-        **_rescuer(events),
-        "worker": next(
-            (
-                span.worker
-                for span in reversed(history.get((node, None if item < 0 else item), ()))
-                if span.worker
-            ),
-            "",
-        ),
-        "artifacts": Artifact.objects.filter(execution=execution, node=node).order_by("created_at", "id")[
-            :ARTIFACTS
-        ],
-    }
-
-
-def _rescuer(events: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Return which node runs, or has run, in this one's place, or what a person has decided about it last."""
-    told = [event["data"] for event in events if event["type"] in _TELLING or event["data"].get("decision")]
-    last = told[-1] if told else {}
-    if last.get("decision"):
-        return {"rescuer": "", "decided": last}
-    return {"rescuer": last.get("by") or last.get("awaits") or "", "decided": None}
 
 
 def _parts(counts: Counter[str], total: int) -> list[dict[str, Any]]:

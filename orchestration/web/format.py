@@ -13,6 +13,8 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from orchestration.queries import LEFT, Why, spell_left
+
 JSON_LIMIT = 20_000  # characters shown on a page
 _TOKEN = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=\s*:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)'
@@ -33,6 +35,11 @@ def spell_duration(seconds: float | None) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60:02} m"
     return f"{whole // 86_400} d {whole % 86_400 // 3600:02} h"
+
+
+def spell_about(seconds: float) -> str:
+    """Return a duration to come, which nobody knows to the tenth: "400 ms", "1.5 s", "25 s" or "4 m 05 s"."""
+    return f"{seconds:g} s" if 1 <= seconds < 60 else spell_duration(seconds)
 
 
 def spell_age(at: datetime, now: datetime | None = None) -> str:
@@ -96,6 +103,25 @@ def running_element(start: datetime | None, end: datetime | None) -> SafeString:
     if end is None:
         return format_html('<span data-since="{}">{}</span>', start.isoformat(), spell_duration(seconds))
     return format_html("<span>{}</span>", spell_duration(seconds))
+
+
+def left_element(until: datetime) -> SafeString:
+    """Return "in 12 s", counting down."""
+    spoken = _("in %(time)s") % {"time": LEFT}
+    return _counting(spoken, until)
+
+
+def why_element(why: Why | None) -> SafeString:
+    """Return the sentence, its countdown kept up to date."""
+    if why is None or why.until is None:
+        return format_html("{}", str(why or ""))
+    return _counting(why.sentence, why.until)
+
+
+def _counting(sentence: str, until: datetime) -> SafeString:
+    before, _left, after = sentence.partition(LEFT)
+    counting = '{}<time datetime="{}" data-left>{}</time>{}'
+    return format_html(counting, before, until.isoformat(), spell_left(until), after)
 
 
 def json_element(value: Any) -> SafeString:

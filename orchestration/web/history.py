@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 Event = dict[str, Any]
-Key = tuple[str, int | None]
+Key = tuple[str, int | None, str | None]  # node, item, whom it serves
 
 QUEUED, RUNNING, RETRYING, WAITING, ATTENTION, BLOCKED = (
     "ready",
@@ -42,7 +42,10 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a node's life; `end` is None while it lasts, `outcome` is set on attempts that ended."""
+    """A stretch of a node's life; `end` is None while it lasts, `outcome` is set on attempts that ended.
+
+    `due` is when a delay ends, `by` whom a node waits for, `earlier` says that the node was reset since.
+    """
 
     kind: str
     start: datetime
@@ -52,25 +55,78 @@ class Span:
     worker: str = ""
     error: dict[str, Any] = field(default_factory=dict)
     delay_ms: float | None = None
+    due: datetime | None = None
+    by: str = ""
+    earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try: how long it was ready before (seconds), and what is kept of its error."""
+
+    span: Span
+    queued: float | None
+    traceback: str = ""
 
 
 def spans(events: Iterable[Event]) -> dict[Key, list[Span]]:
     """Return every node's spans in order. The events are those of one execution's nodes, by number."""
     found: dict[Key, list[Span]] = {}
     for event in events:
-        own = found.setdefault((event["node"], event["index"]), [])
+        own = found.setdefault(key_of(event), [])
         at = datetime.fromisoformat(event["at"])
+        if event["type"] == "node.reset":
+            own[:] = [replace(span, earlier=True, end=span.end or at) for span in own]
+            continue
         if own and own[-1].end is None:
             own[-1] = _closed(own[-1], event, at)
+            if len(own) > 1 and (before := own[-2]).end and before.start <= own[-1].start < before.end:
+                own[-2] = replace(before, end=own[-1].start)
         if kind := _OPENS.get(event["type"]):
-            data = event["data"]
-            own.append(Span(kind, at, attempt=event["attempt"] or 0, worker=data.get("worker") or ""))
+            own.append(_opened(kind, event, at))
     return found
 
 
-def attempts(of_node: Iterable[Span]) -> list[Span]:
-    """Return the attempts among a node's spans."""
-    return [span for span in of_node if span.kind == RUNNING]
+def key_of(event: Event) -> Key:
+    """Return which row of which node an event is about."""
+    return event["node"], event["index"], event["data"].get("for") or None
+
+
+def attempts(of_node: Sequence[Span], error: dict[str, Any] | None = None) -> list[Attempt]:
+    """Return the attempts among a node's spans; `error` is the row's, whose traceback is that of the last failure."""
+    found: list[Attempt] = []
+    for place, span in enumerate(of_node):
+        if span.kind == RUNNING:
+            found.append(Attempt(span, _queued(of_node[place - 1] if place else None, span.start)))
+    kept = str((error or {}).get("traceback") or "")
+    for place in reversed(range(len(found))):
+        failed = found[place].span.error
+        if kept and failed and not found[place].span.earlier:
+            if failed.get("type") == (error or {}).get("type"):
+                found[place] = replace(found[place], traceback=kept)
+            break
+    return found
+
+
+def _queued(before: Span | None, start: datetime) -> float | None:
+    """Return how long the node was ready before its attempt began: a delay is not yet ready."""
+    if before is None or before.kind not in (QUEUED, RETRYING):
+        return None
+    return max(0.0, (start - (before.due or before.start)).total_seconds())
+
+
+def _opened(kind: str, event: Event, at: datetime) -> Span:
+    data = event["data"]
+    delay = data.get("delay") if kind == RETRYING else None
+    due = at + timedelta(milliseconds=delay) if isinstance(delay, int | float) else None
+    return Span(
+        kind,
+        at,
+        attempt=event["attempt"] or 0,
+        worker=data.get("worker") or "",
+        due=due,
+        by=data.get("awaits") or "",
+    )
 
 
 def _closed(span: Span, event: Event, at: datetime) -> Span:

@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from orchestration.engine.graph import Graph
+from orchestration.queries import companions
 from orchestration.store.versions import graph_of
 
 from .graph import Layout, Node, Picture, collapse, lay_out, render_svg
@@ -22,26 +23,29 @@ def layout_of(version_id: int) -> Layout:
     return _lay_out(graph_of(version_id))
 
 
-def picture(version_id: int, statuses: Mapping[str, str], selected: str = "") -> SafeString:
-    """Return the `<svg>` of a version's graph with these statuses."""
+def picture(
+    version_id: int,
+    statuses: Mapping[str, str],
+    selected: str = "",
+    calls: Mapping[str, Mapping[str, str]] | None = None,
+) -> SafeString:
+    """Return the `<svg>` of a version's graph with these statuses, and those of who was called for whom."""
     layout = layout_of(version_id)
     summary = _("Graph with %(count)d nodes; the tab “Nodes” lists them.") % {
         "count": len(graph_of(version_id).nodes)
     }
     words = {status: str(word) for status, word in WORDS.items()}
     icons = f"{static(SPRITE)}#status-"
-    companions = graph_of(version_id).companions
-    return render_svg(layout, Picture(statuses, words, icons, selected, summary, companions))
+    known = frozenset(companions(graph_of(version_id)))
+    return render_svg(layout, Picture(statuses, words, icons, selected, summary, known, calls or {}))
 
 
 def _lay_out(graph: Graph) -> Layout:
-    # A fallback, boundary or undo is drawn by itself, however much it is like its neighbours.
-    kinds = {node.id: node.id if graph.is_companion(node.id) else node.body for node in graph.nodes.values()}
+    known = companions(graph)
+    # A companion is drawn by itself, however much it is like its neighbours.
+    kinds = {node.id: node.id if node.id in known else node.body for node in graph.nodes.values()}
     nodes = [Node(id, kind=kind) for id, kind in kinds.items()]
     edges = [(parent, node.id) for node in graph.nodes.values() for parent in node.depends_on]
-    edges += [(node, other) for other, node in [*graph.primaries.items(), *graph.undos.items()]]
-    for boundary in graph.boundaries:
-        named = boundary.handles.for_nodes if boundary.handles is not None else None
-        edges += [(node, boundary.id) for node in named or ()]
+    edges += [(served, each.node) for each in known.values() for served in each.serves or ()]
     shown = collapse(nodes, edges)
     return lay_out(shown.nodes, shown.edges, shown.groups)

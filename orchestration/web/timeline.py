@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from orchestration.engine.graph import Graph
+from orchestration.queries import companions
 
 from .format import spell_duration
-from .history import RUNNING, Event, Span, spans
+from .history import QUEUED, RETRYING, RUNNING, WAITING, Event, Span, spans
+from .words import word
 
 ROWS = 1_000
 _STEPS = (
@@ -56,12 +60,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One node's line; `view` is its `node_view`."""
+    """One node's line; `view` is its `node_view`, `attempts` counts its tries, `waited` sums up the waits (seconds)."""
 
     view: Mapping[str, Any]
     bars: Sequence[Bar]
     critical: bool
     seconds: float | None
+    attempts: int
+    waited: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,33 +93,45 @@ def make_timeline(
     total = max((end - start).total_seconds(), 0.001)
     history = spans(events)
     path = critical_path(graph, views)
-    begun = sorted((view for view in views if view["started_at"]), key=lambda view: str(view["started_at"]))
-    others = [view for view in views if not view["started_at"]]
+    own = [(view, history.get((view["node"], view["index"], view["for"]), [])) for view in views]
+    # A node between two attempts has no start of its own, but a first one in its history.
+    begun = sorted((each for each in own if _first(each[1])), key=lambda each: _first(each[1]) or end)
+    others = [each for each in own if not _first(each[1])]
     scale = _Scale(start, end, total)
-    rows = [
-        Row(
-            view,
-            scale.bars(history.get((view["node"], view["index"]), ()), view),
-            view["node"] in path,
-            _took(view),
-        )
-        for view in (begun + others)[:ROWS]
-    ]
+    rows = [scale.row(view, of_node, path) for view, of_node in (begun + others)[:ROWS]]
     return Timeline(rows, scale.ticks(), max(0, len(views) - ROWS), total)
 
 
-def critical_path(graph: Graph, views: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Return the chain of nodes, each the last its successor waited for, that ends with the last to finish."""
-    ends = {
-        view["node"]: str(view["finished_at"]) for view in views if view["finished_at"] and view["started_at"]
-    }
-    path: set[str] = set()
+def _first(of_node: Sequence[Span]) -> datetime | None:
+    return next((span.start for span in of_node if span.kind == RUNNING), None)
+
+
+def critical_path(graph: Graph, views: Sequence[Mapping[str, Any]]) -> set[tuple[str, str | None]]:
+    """Return the chain, each the last its successor waited for, that ends with the last to finish.
+
+    Each is a node and whom it served: what ran in a node's place was waited for, too, and is on the path with it.
+    """
+    others = companions(graph)
+    begun = [view for view in views if view["finished_at"] and view["started_at"]]
+    ends = {view["node"]: str(view["finished_at"]) for view in begun if view["node"] not in others}
+    path: set[tuple[str, str | None]] = set()
     node = max(ends, key=ends.__getitem__, default=None)
-    while node is not None and node not in path:
-        path.add(node)
+    while node is not None and (node, None) not in path:
+        path.add((node, None))
         before = [parent for parent in graph.nodes[node].depends_on if parent in ends]
         node = max(before, key=ends.__getitem__, default=None)
+    rescues = [
+        (view["node"], view["for"])
+        for view in begun
+        if (other := others.get(view["node"])) and other.kind != "undo"
+    ]
+    while found := {each for each in rescues if each not in path and _on(path, each[1])}:
+        path |= found
     return path
+
+
+def _on(path: set[tuple[str, str | None]], node: str | None) -> bool:
+    return any(name == node for name, _for in path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +140,26 @@ class _Scale:
     end: datetime
     total: float
 
-    def bars(self, of_node: Sequence[Span], view: Mapping[str, Any]) -> list[Bar]:
-        return [self._bar(span, view) for span in of_node if span.start < self.end]
+    def row(self, view: Mapping[str, Any], of_node: Sequence[Span], path: set[tuple[str, str | None]]) -> Row:
+        parts = [part for span in of_node if span.start < self.end for part in self._parts(span)]
+        waits = sum(self._seconds(part) for part in parts if part.kind != RUNNING)
+        return Row(
+            view,
+            [self._bar(part) for part in parts],
+            (view["node"], view["for"]) in path,
+            _took(view),
+            sum(part.kind == RUNNING for part in parts),
+            waits,
+        )
+
+    def _parts(self, span: Span) -> Iterator[Span]:
+        """Yield a span; a delay that is over is followed by the wait for a worker."""
+        end = span.end or self.end
+        if span.due is None or end <= span.due:
+            yield span
+        else:
+            yield replace(span, end=span.due)
+            yield replace(span, kind=QUEUED, start=span.due, end=end)
 
     def ticks(self) -> list[Tick]:
         step = next((step for step in _STEPS if self.total / step <= _TICKS), None) or 86_400 * round(
@@ -138,15 +174,35 @@ class _Scale:
             if share < 0.96
         ]
 
-    def _bar(self, span: Span, view: Mapping[str, Any]) -> Bar:
+    def _bar(self, span: Span) -> Bar:
         x = self._percent(span.start - self.start)
-        end = span.end or self.end
-        width = max(self._percent(end - self.start) - x, _THINNEST if span.kind == RUNNING else 0)
-        status = (span.outcome or "running") if span.kind == RUNNING else span.kind
-        seconds = (end - span.start).total_seconds()
-        return Bar(
-            span.kind, status, round(min(x, 100 - _THINNEST), 3), round(width, 3), spell_duration(seconds)
+        width = max(
+            self._percent((span.end or self.end) - self.start) - x, _THINNEST if span.kind == RUNNING else 0
         )
+        status = (span.outcome or "running") if span.kind == RUNNING else span.kind
+        return Bar(
+            span.kind, status, round(min(x, 100 - _THINNEST), 3), round(width, 3), self._title(span, status)
+        )
+
+    def _title(self, span: Span, status: str) -> str:
+        """Say what a bar is: an attempt with its end, or what was waited for."""
+        took = spell_duration(self._seconds(span))
+        if span.kind == RUNNING:
+            said = {"number": span.attempt, "outcome": word(status), "time": took}
+            text = _("Attempt %(number)d · %(outcome)s · %(time)s") % said
+            return (
+                f"{text} · {span.error.get('type')}: {span.error.get('message')}"[:300]
+                if span.error
+                else text
+            )
+        if span.kind == WAITING and span.by:
+            return _("Waits for “%(node)s” · %(time)s") % {"node": span.by, "time": took}
+        if span.kind == RETRYING:
+            return _("Wait before attempt %(number)d · %(time)s") % {"number": span.attempt + 1, "time": took}
+        return f"{word(span.kind)} · {took}"
+
+    def _seconds(self, span: Span) -> float:
+        return max(0.0, ((span.end or self.end) - span.start).total_seconds())
 
     def _percent(self, offset: timedelta) -> float:
         return min(100.0, max(0.0, 100 * offset.total_seconds() / self.total))

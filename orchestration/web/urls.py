@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from .views import artifacts, bulk, execution, executions, verbs, workers, workflows
+from .views import artifacts, attention, bulk, execution, executions, verbs, workers, workflows
 from .zones import in_own_zone
 
 urlpatterns = [
+    path("attention/", in_own_zone(attention.attention), name="attention"),
     path("executions/", in_own_zone(executions.executions), name="executions"),
     path("bulk/", in_own_zone(bulk.start), name="bulk"),
     path("bulk/count/", bulk.count, name="bulk_count"),

@@ -1,6 +1,6 @@
 // The server's clock, as far as this page knows it; and what counts on.
 
-import { age, duration } from "./format.js";
+import { age, duration, left } from "./format.js";
 
 let offset = 0; // ms that the server is ahead
 
@@ -13,11 +13,14 @@ export function heard(iso) {
 
 export const now = () => Date.now() + offset;
 
-/** Bring every counting duration and every age up to date. */
+/** Bring every counting duration, every countdown and every age up to date. */
 export function tick(root = document) {
   const at = now();
   for (const counting of root.querySelectorAll("[data-since]")) {
     write(counting, duration(Math.max(0, (at - Date.parse(counting.dataset.since)) / 1000)));
+  }
+  for (const element of root.querySelectorAll("time[data-left]")) {
+    write(element, left((Date.parse(element.dateTime) - at) / 1000));
   }
   for (const element of root.querySelectorAll("time[data-age]")) {
     const text = age((at - Date.parse(element.dateTime)) / 1000);

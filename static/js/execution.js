@@ -36,10 +36,12 @@ function take(frame) {
   if (frame.nodes.length) {
     graph.recount();
     refetch("header", 500);
-    if (page.dataset.view === "timeline") refetch("canvas", 1000);
+    if (page.dataset.view === "timeline" || (page.dataset.view === "nodes" && frame.nodes.some(hasReason))) refetch("canvas", 1000);
+    else if (frame.nodes.some((node) => !graph.drawn(node))) refetch("canvas", 500);
     const selected = page.dataset.selected;
     if (!selected) refetch("inspector", 1000);
-    else if (frame.nodes.some(({ node }) => node === selected)) refetch("inspector", 150);
+    else if (frame.nodes.some((node) => node.node === selected || node.for === selected)) refetch("inspector", 150);
+    else if (document.querySelector("#x-inspector .reason")) refetch("inspector", 1000); // it may wait for another
   }
   log.add(frame.lines);
   const before = page.dataset.status;
@@ -48,12 +50,17 @@ function take(frame) {
   if (before !== frame.status) moved(frame.status);
 }
 
-// A sentence that counts seconds is written in place; one that comes or goes brings its link and room with it.
+// What the list of nodes says of a node that does not move comes from the server.
+const hasReason = ({ status }) => !["pending", "ready", "running", "succeeded"].includes(status);
+
+// A sentence that counts down does so by itself; another one brings its link and room with it.
 function explain(why) {
   const shown = document.getElementById("x-why");
-  if (!shown || shown.textContent === (why ?? "")) return;
-  if (why && shown.textContent) shown.textContent = why;
-  else refetch("header", 250);
+  if (!shown) return;
+  const still = (sentence) => sentence.replace(/\d+ (s|min)\b/, "");
+  const counts = shown.querySelector("[data-left]") !== null;
+  const same = counts ? still(shown.textContent) === still(why ?? "") : shown.textContent === (why ?? "");
+  if (!same) refetch("header", 250);
 }
 
 function moved(status) {
@@ -79,18 +86,19 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   if (link.dataset.viewLink) return change({ view: link.dataset.viewLink }, ["canvas"]);
   if (link.dataset.logScope) return change({ log: link.dataset.logScope === "all" ? "all" : null }, ["log"]);
-  select(link.dataset.nodeLink ?? link.dataset.node);
+  select(link.dataset.nodeLink ?? link.dataset.node, link.dataset.for || null);
 });
 
-function select(node) {
-  if (node === page.dataset.selected) return;
-  nodes.mark(node);
-  change({ node, log: null }, ["inspector", "log"]);
+// `served` says which call of a boundary is meant that was called for several nodes.
+function select(node, served = null) {
+  if (node === page.dataset.selected && served === new URLSearchParams(location.search).get("for")) return;
+  nodes.mark(node, served);
+  change({ node, for: served, log: null }, ["inspector", "log"]);
 }
 
 addEventListener("popstate", () => {
   const query = new URLSearchParams(location.search);
-  nodes.mark(query.get("node") ?? "");
+  nodes.mark(query.get("node") ?? "", query.get("for"));
   page.dataset.view = query.get("view") ?? "graph";
   for (const part of ["canvas", "inspector", "log"]) refetch(part, 0);
 });

@@ -19,3 +19,8 @@ export function age(seconds) {
   const step = steps.findIndex(([below]) => seconds < below);
   return step < 0 ? null : ages[step + 1].replace("%(count)d", Math.floor(seconds / steps[step][1]));
 }
+
+/** How long it is until then, as orchestration/queries/why.py spells it. */
+export function left(seconds) {
+  return seconds < 90 ? `${Math.round(Math.max(0, seconds))} s` : `${Math.round(seconds / 60)} min`;
+}

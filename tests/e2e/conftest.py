@@ -42,11 +42,23 @@ def ok(ctx):
     return {"node": ctx.node_id}
 
 
+def late(ctx):
+    time.sleep(1)
+    raise TimeoutError("no answer")
+
+
 slow = WorkflowBuilder("slow").add_node("wait", wait).add_node("after", ok, depends_on=["wait"]).build()
 failing = (
     WorkflowBuilder("failing").add_node("good", ok).add_node("bad", fail, depends_on=["good"])
     .add_node("never", ok, depends_on=["bad"]).build()
 )
+rescued = (
+    WorkflowBuilder("rescued")
+    .add_node("call", late, retry=RetryPolicy(max_attempts=2, initial_interval="4s"))
+    .add_node("desk", ok, on_error=True)
+    .add_node("after", ok, depends_on=["call"]).build()
+)
+asking = WorkflowBuilder("asking").add_node("pay", fail, on_exhausted="pause").build()
 """
 BROKEN = "from orchestration import WorkflowBuilder\n\nWorkflowBuilder(\n"
 

@@ -159,6 +159,7 @@ def test_no_page_is_wider_than_its_window(site: Site, browser: Browser, width: i
     here = page.url
     places = [
         "/",
+        "/attention/",
         "/executions/",
         "/workflows/",
         "/workflows/flight-delays/",

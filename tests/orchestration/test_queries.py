@@ -174,7 +174,7 @@ def test_the_why_line_says_who_paused_cancelled_or_failed_it(alice: User, etl: W
     assert why(paused) == "Paused by alice: maintenance"
     running = factories.play(factories.start_execution(etl, alice, ago=9), until=0.5)
     executor.cancel(running.pk, principal=principal)
-    assert why(running) == "Cancelling by alice. 1 node is still stopping."
+    assert why(running) == "Cancelling by alice. “extract” is still stopping."
 
 
 def test_blocked_code_is_explained_by_its_node(alice: User, etl: Workflow) -> None:

@@ -169,9 +169,9 @@ def test_a_rescued_node_says_who_took_its_place_and_why(alice: User, console: Cl
         f"/executions/{factories.play(factories.start_execution(builder.build(), alice, ago=60), script).pk}/"
     )
     page = text_of(console, f"{here}?node=primary")
-    assert "It failed, and was recovered by" in page
-    assert "no route" in page
-    assert "grescue" in page
+    assert "Failed: Refused: no route. “second” gave its result." in page
+    assert "Caught by" in page
+    assert 'class="gedge grescue gcalled"' in page
     assert 'data-node="catch" data-label="catch" data-status="skipped"' in page
     inspected = text_of(console, f"{here}parts/inspector/?node=second")
     assert "the failure of" in inspected

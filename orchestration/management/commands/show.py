@@ -68,13 +68,15 @@ def _nodes(nodes: list[JSON], to: Console) -> None:
     shown = command.table(_("Node"), _("Status"), _("Attempt"), _("Duration"), "")
     for each in nodes:
         name = clean(each["node"]) + ("" if each["index"] is None else f"[{each['index']}]")
+        if each["for"]:
+            name += _(" for %s") % clean(each["for"])
         progress = progress_text(each["progress"]) if each["progress"] and each["status"] == "running" else ""
         shown.add_row(
             Text(name),
             status(each["status"]),
             str(each["attempt"] or ""),
             took(each["duration_ms"]),
-            Text(progress, "dim"),
+            Text(progress or clean(each["why"] or ""), "dim"),
         )
     to.print()
     to.print(shown)

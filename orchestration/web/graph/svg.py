@@ -6,6 +6,7 @@ What a live page does on a change of status: set `data-status` on the node (and 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ _LOUDEST_FIRST = (
 _ENDED = ("succeeded", "recovered", "cancelled", "skipped")
 _COUNTED = ("succeeded", "recovered", "failed", "upstream_failed", "cancelled", "skipped")
 _INSET = 10
+_BEND = 18  # how far a call bends aside: three quarters of it are seen, within the margin
 _LEAST_PART = 3.0
 _ARROW = (
     '<defs><marker id="graph-arrow" class="garrow" viewBox="0 0 6 8" refX="6" refY="4" markerWidth="6"'
@@ -47,7 +49,7 @@ class Picture:
 
     `statuses` by node id (none = pending); `words` translate statuses; `icons` is what stands before a
     status in an icon's address ("/static/icons.svg#status-"); `selected` is a node id; `companions` are the nodes that
-    an edge leads to only when another has failed.
+    run for others and have no edges of the graph; `calls` are their calls' statuses, by companion and for whom.
     """
 
     statuses: Mapping[str, str] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Picture:
     selected: str = ""
     summary: str = ""
     companions: frozenset[str] = frozenset()
+    calls: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def status(self, node: str, members: Sequence[str] = ()) -> str:
         """Return a node's status, or for a group the one to look at first."""
@@ -86,6 +89,7 @@ def render_svg(layout: Layout, picture: Picture | None = None) -> SafeString:
         f' viewBox="0 0 {layout.width} {layout.height}" width="{layout.width}" height="{layout.height}">',
         _ARROW,
         *(_edge(index, edge, shown, members) for index, edge in enumerate(layout.edges)),
+        *_drawn_calls(layout, shown),
         *(_block(block, shown) for block in layout.blocks),
         *(_node(index, node, shown) for index, node in enumerate(layout.nodes)),
         "</svg>",
@@ -103,13 +107,48 @@ def path(points: Sequence[Point]) -> str:
 
 
 def _edge(index: int, edge: PlacedEdge, shown: Picture, members: Mapping[str, Sequence[str]]) -> str:
-    status = shown.status(edge.child, members[edge.child])
-    kind = "gedge grescue" if edge.child in shown.companions else "gedge"
-    return (
-        f'<path class="{kind}" id="edge-{index}" data-from="{escape(edge.parent)}"'
-        f' data-to="{escape(edge.child)}" data-status="{escape(status)}" d="{path(edge.points)}"'
-        ' marker-end="url(#graph-arrow)"/>'
+    line = path(edge.points)
+    if edge.child in shown.companions:
+        return _call(
+            f"edge-{index}", edge.parent, edge.child, shown.calls.get(edge.child, {}).get(edge.parent), line
+        )
+    return _line(
+        "gedge", f"edge-{index}", edge.parent, edge.child, shown.status(edge.child, members[edge.child]), line
     )
+
+
+def _call(id: str, parent: str, child: str, status: str | None, line: str) -> str:
+    """Draw the line to who runs for a node: to be seen when it was called, else a hint that it could be."""
+    kind = "gedge grescue gcalled" if status and status not in ("skipped", "pending") else "gedge grescue"
+    return _line(kind, id, parent, child, status or PENDING, line)
+
+
+def _line(kind: str, id: str, parent: str, child: str, status: str, line: str) -> str:
+    return (
+        f'<path class="{kind}" id="{id}" data-from="{escape(parent)}" data-to="{escape(child)}"'
+        f' data-status="{escape(status)}" d="{line}" marker-end="url(#graph-arrow)"/>'
+    )
+
+
+def _drawn_calls(layout: Layout, shown: Picture) -> Iterator[str]:
+    """Draw the calls of boundaries that catch whatever fails: the layout has no edge for them."""
+    placed = {node.id: node for node in layout.nodes}
+    drawn = {(edge.parent, edge.child) for edge in layout.edges}
+    calls = [(parent, child, status) for child, own in shown.calls.items() for parent, status in own.items()]
+    for index, (parent, child, status) in enumerate(calls):
+        if (parent, child) not in drawn and parent in placed and child in placed:
+            yield _call(f"call-{index}", parent, child, status, _across(placed[parent], placed[child]))
+
+
+def _across(one: PlacedNode, other: PlacedNode) -> str:
+    """Draw round the left of cards in one column; else down (or up) and into the side of the other card."""
+    start, end = one.y + one.height // 2, other.y + other.height // 2
+    if one.x <= other.x + other.width:
+        bend = min(one.x, other.x) - _BEND
+        return f"M{one.x} {start}C{bend} {start} {bend} {end} {other.x} {end}"
+    x = one.x + one.width // 2
+    leave = one.y + one.height if other.y > one.y else one.y
+    return f"M{x} {leave}C{x} {end} {x} {end} {other.x + other.width} {end}"
 
 
 def _block(block: PlacedBlock, shown: Picture) -> str:
@@ -133,10 +172,12 @@ def _node(index: int, node: PlacedNode, shown: Picture) -> str:
 def _opening(index: int, node: PlacedNode, status: str, shown: Picture) -> Iterator[str]:
     kind = "ggroup" if node.members else "gcell" if node.block else ""
     target = f"?{'group' if node.members else 'node'}={quote(node.id, safe='')}"
-    label = escape(f"{node.text} {shown.word(status)}{_told(node, shown)}")
+    label = escape(f"{node.text} {_word(node, status, shown)}{_told(node, shown)}")
+    calls = shown.calls.get(node.id)
     yield f'<a class="{f"gnode {kind}".strip()}" id="node-{index}" data-node="{escape(node.id)}"'
     yield f' data-label="{escape(node.text)}" data-status="{escape(status)}"'
     yield f' data-group="{escape(node.block)}"' if node.block else ""
+    yield f' data-calls="{escape(json.dumps(dict(calls)))}"' if calls else ""
     yield ' aria-current="true"' if node.id == shown.selected else ""
     yield f' href="{escape(target)}" tabindex="0" aria-label="{label}"'
     yield f' transform="translate({node.x} {node.y})"><title>{label}</title>'
@@ -157,8 +198,21 @@ def _card(node: PlacedNode, status: str, shown: Picture) -> Iterator[str]:
     if node.members:
         yield from _counts(node, shown)
     elif not node.block:
-        word = escape(shown.word(status))
+        word = escape(_word(node, status, shown))
         yield f'<text class="gword" x="{node.width - _INSET}" y="{middle}">{word}</text>'
+
+
+def _word(node: PlacedNode, status: str, shown: Picture) -> str:
+    """Say the status; of a companion that was called several times, of how many of its calls."""
+    calls = list(shown.calls.get(node.id, {}).values())
+    if len(calls) < 2:
+        return shown.word(status)
+    alike = calls.count(status)
+    return (
+        f"{alike} × {shown.word(status)}"
+        if alike == len(calls)
+        else f"{shown.word(status)} {alike}/{len(calls)}"
+    )
 
 
 def _counts(node: PlacedNode, shown: Picture) -> Iterator[str]:

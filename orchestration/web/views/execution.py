@@ -9,7 +9,8 @@ from django.views.decorators.http import require_GET
 
 from orchestration.models import Execution
 from orchestration.web.access import load_execution
-from orchestration.web.execution_page import ExecutionPage, node_context
+from orchestration.web.execution_page import ExecutionPage
+from orchestration.web.node_page import node_context
 from security.actions import EXECUTION_VIEW
 from security.principals import Principal
 from security.web.guard import requires
@@ -52,5 +53,6 @@ def part(request: HttpRequest, execution: Execution, part: str) -> HttpResponse:
 def node(request: HttpRequest, execution: Execution, node: str) -> HttpResponse:
     """Show one node in the inspector."""
     context = {"execution": execution, "selected": node, "now": timezone.now()}
-    context |= node_context(execution, node, request.GET.get("index"), Principal.for_request(request))
+    asked, served = request.GET.get("index"), request.GET.get("for")
+    context |= node_context(execution, node, asked, Principal.for_request(request), served)
     return render(request, PARTS["inspector"], context)

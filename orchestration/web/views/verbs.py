@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from orchestration import executor
@@ -19,6 +21,7 @@ from security.actions import EXECUTION_CONTROL
 from security.principals import Principal
 from security.web.guard import requires
 
+from .attention import show_inbox
 from .execution import show
 
 REASON_LIMIT = 500
@@ -39,15 +42,36 @@ def act(request: HttpRequest, execution: Execution, verb: str) -> HttpResponse:
 @require_POST
 @requires(EXECUTION_CONTROL, load_execution)
 def attend(request: HttpRequest, execution: Execution) -> HttpResponse:
-    """Do what is decided about a node that needs attention; a result is JSON."""
+    """Do what is decided about a node that needs attention; a result is JSON, and a reason is asked for.
+
+    Go back to where the decision was taken: the execution, or with `inbox` the inbox.
+    """
     node, decision = request.POST.get("node", ""), request.POST.get("decision", "")
     reason = request.POST.get("reason", "").strip()[:REASON_LIMIT]
 
     def decide(by: Principal) -> None:
+        if not reason:
+            raise InvalidOption(option="reason", value="", expected="a sentence; it is kept in the audit")
         result = _json(request.POST.get("result", "")) if decision == "supply" else None
         executor.attend(execution.pk, node, decision, principal=by, result=result, reason=reason)
 
-    return _done(request, execution, decide)
+    if "inbox" not in request.POST:
+        return _done(request, execution, decide)
+    return _back_to_inbox(request, execution, decide)
+
+
+def _back_to_inbox(
+    request: HttpRequest, execution: Execution, decide: Callable[[Principal], None]
+) -> HttpResponse:
+    workflows = [name for name in request.POST.getlist("workflow") if name]
+    try:
+        decide(Principal.for_request(request))
+    except Igon7Error as error:
+        about = {"execution": str(execution.pk), "node": request.POST.get("node", "")}
+        typed = {name: request.POST.get(name, "") for name in ("reason", "result")}
+        return show_inbox(request, workflows, {"why": str(error), **about, **typed}, error.status)
+    query = urlencode([("workflow", name) for name in workflows])
+    return redirect(f"{reverse('attention')}?{query}" if query else "attention")
 
 
 def _json(text: str) -> Any:

@@ -2,7 +2,7 @@
 
 import { page } from "./page.js";
 
-const ENDED = new Set(["succeeded", "recovered", "failed", "upstream_failed", "cancelled", "skipped"]);
+const ENDED = new Set(["succeeded", "recovered", "cancelled", "skipped", "failed", "upstream_failed"]);
 const LOUDEST = ["failed", "upstream_failed", "attention", "blocked", "running", "retrying", "waiting", "ready"];
 let zoom = 0; // 0: as large as fits, within what can be read
 
@@ -10,25 +10,59 @@ const svg = () => page.querySelector("#x-canvas svg.graph");
 const word = (status) =>
   document.querySelector(`#statuses template[data-status="${status}"]`)?.content.textContent.trim() ?? status;
 
-/** Paint one node as a frame says it is. */
-export function paint({ node, status }) {
+/** Paint one node as a frame says it is; `for` is whom a companion was called for. */
+export function paint({ node, status, for: served }) {
   const name = CSS.escape(node);
   const card = svg()?.querySelector(`.gnode[data-node="${name}"]`);
   if (!card) return;
-  set(card, status);
-  for (const edge of svg().querySelectorAll(`.gedge[data-to="${name}"]`)) edge.dataset.status = status;
+  const calls = JSON.parse(card.dataset.calls ?? "{}");
+  if (served) {
+    calls[served] = status;
+    card.dataset.calls = JSON.stringify(calls);
+  }
+  const all = Object.values(calls);
+  set(card, all.length ? overall(all) : status, all);
+  const from = served ? `[data-from="${CSS.escape(served)}"]` : "";
+  for (const edge of svg().querySelectorAll(`.gedge[data-to="${name}"]${from}`)) {
+    edge.dataset.status = status;
+    edge.classList.toggle("gcalled", Boolean(served) && status !== "skipped");
+  }
 }
 
-function set(card, status) {
+/** Whether the picture has room for what a frame says: a call that no edge leads to is drawn by the server. */
+export function drawn({ node, status, for: served }) {
+  if (!svg() || !served || status === "skipped") return true;
+  const name = CSS.escape(node);
+  if (!svg().querySelector(`.gnode[data-node="${name}"]`)) return true;
+  return svg().querySelector(`.gedge[data-from="${CSS.escape(served)}"][data-to="${name}"]`) !== null;
+}
+
+// Several statuses as one: the one to look at first, the way they ended when all have.
+function overall(statuses) {
+  const all = new Set(statuses);
+  const loud = LOUDEST.find((status) => all.has(status));
+  if (loud) return loud;
+  return statuses.every((status) => ENDED.has(status)) ? [...ENDED].find((status) => all.has(status)) : "pending";
+}
+
+// Of a companion that was called several times: of how many of its calls.
+function says(status, calls) {
+  if (calls.length < 2) return word(status);
+  const alike = calls.filter((each) => each === status).length;
+  return alike === calls.length ? `${alike} × ${word(status)}` : `${word(status)} ${alike}/${calls.length}`;
+}
+
+function set(card, status, calls) {
   card.dataset.status = status;
-  const said = `${card.dataset.label} ${word(status)}`;
+  const shown = says(status, calls);
+  const said = `${card.dataset.label} ${shown}`;
   card.setAttribute("aria-label", said);
   const title = card.querySelector("title");
   if (title) title.textContent = said;
   const icon = card.querySelector(".gicon");
   icon?.setAttribute("href", icon.getAttribute("href").replace(/#.*/, `#status-${status}`));
   const text = card.querySelector(".gword");
-  if (text) text.textContent = word(status);
+  if (text) text.textContent = shown;
 }
 
 /** Count again how many cells of each block have ended. */
@@ -39,8 +73,7 @@ export function recount() {
     if (!cells.length) continue;
     const done = cells.filter((status) => ENDED.has(status)).length;
     block.querySelector(".gcount").textContent = `${done} / ${cells.length}`;
-    const all = new Set(cells);
-    block.dataset.status = LOUDEST.find((status) => all.has(status)) ?? (done === cells.length ? cells[0] : "pending");
+    block.dataset.status = overall(cells);
     for (const edge of svg().querySelectorAll(`.gedge[data-to="${group}"]`)) edge.dataset.status = block.dataset.status;
   }
 }

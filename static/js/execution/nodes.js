@@ -7,7 +7,7 @@ import * as graph from "./graph.js";
 /** Show what a frame says of a node. */
 export function show(node) {
   graph.paint(node);
-  const row = page.querySelector(`[data-node-row="${CSS.escape(node.node)}"]`);
+  const row = page.querySelector(`[data-node-row="${CSS.escape(node.node)}"][data-for="${CSS.escape(node.for ?? "")}"]`);
   if (!row) return;
   const cell = (name) => row.querySelector(`[data-cell="${name}"]`);
   cell("status").replaceChildren(badge(node.status));
@@ -42,12 +42,14 @@ function progress(node) {
   return [both];
 }
 
-/** Mark the selected node in every pane. */
-export function mark(node) {
+/** Mark the selected node in every pane; of a boundary's calls, the one that is `served`. */
+export function mark(node, served = null) {
   page.dataset.selected = node;
   for (const each of page.querySelectorAll("#x-canvas [aria-current]:not(nav *)")) each.removeAttribute("aria-current");
   if (!node) return;
   const name = CSS.escape(node);
   const found = `#x-canvas :is(.gnode[data-node="${name}"], [data-node-row="${name}"], .t-row[data-node-link="${name}"])`;
-  for (const each of page.querySelectorAll(found)) each.setAttribute("aria-current", "true");
+  for (const each of page.querySelectorAll(found)) {
+    if (!served || !each.dataset.for || each.dataset.for === served) each.setAttribute("aria-current", "true");
+  }
 }

@@ -1,0 +1,195 @@
+"""What the execution page shows of failures: attempts, who caught them, waits, what was undone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from orchestration import RetryPolicy, WorkflowBuilder
+from orchestration.models import Execution, NodeRun
+from orchestration.queries import node_events, node_runs, node_view
+from orchestration.store.versions import graph_of
+from orchestration.web.history import attempts, spans
+from orchestration.web.timeline import critical_path
+from tests import factories
+from tests.factories import Act
+
+pytestmark = pytest.mark.django_db
+DOWN = Act(0.5, error=("TimeoutError", "no answer"))
+
+
+def play(
+    builder: WorkflowBuilder, by: User, script: factories.Script, until: float | None = None
+) -> Execution:
+    return factories.play(factories.start_execution(builder.build(), by, ago=60), script, until=until)
+
+
+def text(client: Client, url: str) -> str:
+    """Return what a page says, without its tags."""
+    response = client.get(url)
+    assert response.status_code == 200, url
+    return " ".join(re.sub(r"<[^>]+>", " ", response.content.decode()).split())
+
+
+def inspected(client: Client, execution: Execution, node: str, served: str = "") -> str:
+    query = f"?node={node}" + (f"&for={served}" if served else "")
+    return text(client, f"/executions/{execution.pk}/parts/inspector/{query}")
+
+
+def patient(**about) -> WorkflowBuilder:
+    policy = RetryPolicy(max_attempts=4, initial_interval=10, backoff_coefficient=2)
+    return WorkflowBuilder("patient").add_node("call", factories.nothing, retry=policy, **about)
+
+
+def test_attempts_stand_side_by_side_with_what_they_waited_for(alice: User, console: Client) -> None:
+    execution = play(patient(), alice, {"call": [DOWN, DOWN, Act(2, {"ok": 1})]})
+    of_node = spans(node_events(execution.pk))["call", None, None]
+    found = attempts(of_node)
+    assert [each.span.outcome for each in found] == ["failed", "failed", "succeeded"]
+    assert [each.span.delay_ms for each in found] == [10_000, 20_000, None]
+    assert all(each.queued is not None and each.queued < 1 for each in found)  # a delay is not queueing
+    said = inspected(console, execution, "call")
+    assert "Attempts of at most 4" in said
+    assert said.count("TimeoutError: no answer") == 2
+    assert "10.0 s" in said
+    assert "20.0 s" in said
+
+
+def test_the_traceback_of_the_last_failure_is_kept_and_shown_beside_it(alice: User, console: Client) -> None:
+    execution = play(patient(), alice, {"call": [DOWN, DOWN, Act(99)]}, until=32)
+    row = NodeRun.objects.get(execution=execution)
+    found = attempts(spans(node_events(execution.pk))["call", None, None], row.error)
+    assert [bool(each.traceback) for each in found] == [False, True, False]
+    assert "workflows.py" in inspected(console, execution, "call")
+
+
+def test_attempts_to_come_are_told_with_their_delays(alice: User, console: Client) -> None:
+    execution = factories.start_execution(patient().build(), alice, ago=1)
+    factories.play(execution, {"call": DOWN}, until=0.9)
+    said = inspected(console, execution, "call")
+    assert re.search(r"2 Attempt 2 of 4 in (9|10) s 3 then after about 20 s 4 then after about 40 s", said), (
+        said
+    )
+    page = console.get(f"/executions/{execution.pk}/").content.decode()
+    due = NodeRun.objects.get(execution=execution).available_at
+    assert f'<time datetime="{due.isoformat()}" data-left>' in page  # it counts down by itself
+
+
+def desk() -> WorkflowBuilder:
+    return (
+        WorkflowBuilder("desk")
+        .add_node("read", factories.nothing)
+        .add_node("load", factories.nothing)
+        .add_node("report", factories.nothing, depends_on=["read"])
+        .add_node("tell", factories.nothing, on_error=True)
+    )
+
+
+def test_each_call_of_a_boundary_is_shown_and_drawn(alice: User, console: Client) -> None:
+    script = {"read": Act(1, error=("ValueError", "row 7")), "load": Act(2, error=("KeyError", "id"))}
+    execution = play(desk(), alice, {**script, "tell": Act(1, {"told": True})})
+    page = console.get(f"/executions/{execution.pk}/?node=tell").content.decode()
+    for node in ("read", "load"):
+        assert 'class="gedge grescue gcalled" id="call-' in page
+        assert f'data-from="{node}" data-to="tell" data-status="succeeded"' in page
+    assert "2 × Succeeded" in page
+    assert "Called for 2" in inspected(console, execution, "tell")
+    assert "Ran for load because of KeyError: id" in inspected(console, execution, "tell", "load")
+    assert "Ran for read because of ValueError: row 7" in inspected(console, execution, "tell", "read")
+    assert "Ran for read" in inspected(console, execution, "tell", "nobody")
+    nodes = text(console, f"/executions/{execution.pk}/parts/canvas/?view=nodes")
+    assert "tell for read" in nodes
+    assert "tell for load" in nodes
+
+
+def test_calls_that_ended_differently_are_counted_on_the_card(alice: User, console: Client) -> None:
+    script: factories.Script = {"read": DOWN, "load": DOWN, "tell": [Act(1, error=("E", "closed"))]}
+    execution = play(desk(), alice, script)
+    NodeRun.objects.filter(execution=execution, node="tell", for_node="read").update(status="succeeded")
+    assert "Failed 1/2" in text(console, f"/executions/{execution.pk}/parts/canvas/?view=graph")
+
+
+def test_an_uncalled_companion_is_only_hinted_at(alice: User, console: Client) -> None:
+    builder = (
+        WorkflowBuilder("calm")
+        .add_node("a", factories.nothing, fallback="b")
+        .add_node("b", factories.nothing)
+    )
+    execution = play(builder, alice, {})
+    page = console.get(f"/executions/{execution.pk}/").content.decode()
+    assert 'class="gedge grescue"' in page
+    assert "gcalled" not in page
+    assert "Not needed: “a” succeeded." in inspected(console, execution, "b")
+
+
+def rescued() -> WorkflowBuilder:
+    return (
+        WorkflowBuilder("rescued")
+        .add_node(
+            "live", factories.nothing, fallback="disk", retry=RetryPolicy(max_attempts=2, initial_interval=5)
+        )
+        .add_node("disk", factories.nothing)
+        .add_node("quick", factories.nothing)
+        .add_node("join", factories.nothing, depends_on=["live", "quick"])
+        .add_node("ask", factories.nothing, depends_on=["join"], on_exhausted="pause")
+    )
+
+
+def test_the_timeline_draws_waits_between_attempts_for_a_rescuer_and_for_a_person(
+    alice: User, console: Client
+) -> None:
+    execution = play(rescued(), alice, {"live": DOWN, "disk": Act(4), "ask": DOWN})
+    response = console.get(f"/executions/{execution.pk}/parts/canvas/?view=timeline").content.decode()
+    rows = {row.partition('data-node-link="')[2].partition('"')[0]: row for row in response.split("<a ")[1:]}
+    kinds = {node: re.findall(r'<rect class="t-(\w+)"', row) for node, row in rows.items()}
+    live = [kind for kind in kinds["live"] if kind != "ready"]
+    assert live == ["running", "retrying", "running", "waiting"]
+    assert kinds["ask"][-2:] == ["running", "attention"]
+    assert "Wait before attempt 2 · 5.0 s" in rows["live"]
+    assert "Waits for “disk” · " in rows["live"]
+    assert "Attempt 1 · Failed · 500 ms · TimeoutError: no answer" in rows["live"]
+    assert "2 attempts" in rows["live"]
+
+
+def test_who_ran_in_a_nodes_place_is_on_the_critical_path_with_it(alice: User) -> None:
+    execution = play(rescued(), alice, {"live": DOWN, "disk": Act(4), "quick": Act(2)})
+    graph = graph_of(execution.version_id)
+    path = critical_path(graph, node_view(graph, node_runs(execution), execution))
+    assert path == {("live", None), ("disk", "live"), ("join", None), ("ask", None)}
+
+
+def test_a_node_that_asks_is_led_to_also_while_others_run(alice: User, console: Client) -> None:
+    builder = (
+        WorkflowBuilder("asks")
+        .add_node("pay", factories.nothing, on_exhausted="pause")
+        .add_node("slow", factories.nothing)
+    )
+    execution = play(builder, alice, {"pay": DOWN, "slow": Act(99)}, until=5)
+    said = text(console, f"/executions/{execution.pk}/parts/header/?node=slow")
+    assert "“pay” needs a person to decide. Decide" in said
+
+
+def undone(by: User) -> Execution:
+    """An execution that failed and was undone, but for one node: as compensation leaves it."""
+    builder = WorkflowBuilder("trip").add_node("flight", factories.nothing, compensate=factories.nothing)
+    builder.add_node("hotel", factories.nothing, compensate=factories.nothing)
+    builder.add_node("charge", factories.nothing, depends_on=["flight", "hotel"])
+    execution = factories.start_execution(builder.build(), by, ago=60)
+    factories.play(execution, {"charge": DOWN, "undo:flight": DOWN})
+    return execution
+
+
+def test_what_was_undone_stands_in_its_order_and_what_was_not_stands_out(
+    alice: User, console: Client
+) -> None:
+    execution = undone(alice)
+    said = inspected(console, execution, "")
+    assert re.search(r"Undoing 2 Succeeded hotel Failed flight not undone", said), said
+    page = console.get(f"/executions/{execution.pk}/").content.decode()
+    assert "“flight” has not been undone." in page
+    assert 'data-from="hotel" data-to="undo:hotel" data-status="succeeded"' in page
+    assert "Undone by Succeeded undo:hotel undoes it" in inspected(console, execution, "hotel")
+    assert "Undoes hotel , because the execution failed: TimeoutError: no answer" in inspected(console, execution, "undo:hotel")
