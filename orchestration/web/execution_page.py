@@ -16,6 +16,8 @@ from orchestration.models import Artifact, Execution, NodeRun
 from orchestration.queries.events import LEVELS
 from orchestration.queries.stats import typical
 from orchestration.store.versions import graph_of
+from security.actions import WORKFLOW_RUN
+from security.policies import allowed
 from security.principals import Principal
 
 from .graph import overall
@@ -119,6 +121,8 @@ class ExecutionPage:
             "left_undone": [each for each in self.undos if each.left],
             "verbs": [verb for verb in VERBS if verb in can and can[verb] is None],
             "ask": self.query.get("do", ""),
+            "may_run": allowed(self.principal, WORKFLOW_RUN, self.execution.workflow),
+            "may_undo": bool(self.graph.undos),
             "total": len(self.views),
             "done": done,
             "parts": _parts(counts, len(self.views)),

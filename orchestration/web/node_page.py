@@ -17,6 +17,7 @@ from security.policies import allowed
 from security.principals import Principal
 
 from .history import Event, attempts, key_of, spans
+from .plans import plans
 from .schedule import schedule
 
 ARTIFACTS = 200
@@ -50,6 +51,7 @@ def node_context(
     return {
         "node": node,
         "may_decide": asks and allowed(principal, EXECUTION_CONTROL, execution),
+        "plans": plans(execution, graph, node, run, principal),
         "spec": spec,
         "run": run,
         "shown": next(each for each in view if each["node"] == node),

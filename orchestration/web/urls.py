@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import artifacts, attention, bulk, execution, executions, verbs, workers, workflows
+from .views import artifacts, attention, bulk, execution, executions, plan, verbs, workers, workflows
 from .zones import in_own_zone
 
 urlpatterns = [
@@ -16,6 +16,8 @@ urlpatterns = [
     path("executions/<uuid:id>/parts/<slug:part>/", in_own_zone(execution.part), name="execution_part"),
     path("executions/<uuid:id>/nodes/<path:node>/", in_own_zone(execution.node), name="node"),
     path("executions/<uuid:id>/artifacts/<uuid:artifact>/", artifacts.download, name="artifact"),
+    path("executions/<uuid:id>/plan/<slug:verb>/", in_own_zone(plan.plan), name="plan"),
+    path("executions/<uuid:id>/preview/<slug:verb>/", plan.preview, name="preview"),
     path("executions/<uuid:id>/attend/", in_own_zone(verbs.attend), name="attend"),
     path("executions/<uuid:id>/<slug:verb>/", in_own_zone(verbs.act), name="verb"),
     path("workflows/", in_own_zone(workflows.workflows), name="workflows"),

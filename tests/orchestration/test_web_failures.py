@@ -192,4 +192,6 @@ def test_what_was_undone_stands_in_its_order_and_what_was_not_stands_out(
     assert "“flight” has not been undone." in page
     assert 'data-from="hotel" data-to="undo:hotel" data-status="succeeded"' in page
     assert "Undone by Succeeded undo:hotel undoes it" in inspected(console, execution, "hotel")
-    assert "Undoes hotel , because the execution failed: TimeoutError: no answer" in inspected(console, execution, "undo:hotel")
+    assert "Undoes hotel , because the execution failed: TimeoutError: no answer" in inspected(
+        console, execution, "undo:hotel"
+    )

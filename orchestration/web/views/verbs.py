@@ -33,9 +33,11 @@ def act(request: HttpRequest, execution: Execution, verb: str) -> HttpResponse:
     """Do the URL's verb; when it cannot be done now, show the page with the reason and the error's status."""
     if verb not in VERBS:
         raise Http404
-    told = {"reason": request.POST.get("reason", "").strip()[:REASON_LIMIT]}
+    told: dict[str, Any] = {"reason": request.POST.get("reason", "").strip()[:REASON_LIMIT]}
     if verb == "retry" and request.POST.get("node"):
         told["node"] = request.POST["node"]
+    if verb == "cancel" and request.POST.get("rollback"):
+        told["rollback"] = True
     return _done(request, execution, lambda by: getattr(executor, verb)(execution.pk, principal=by, **told))
 
 
@@ -52,8 +54,10 @@ def attend(request: HttpRequest, execution: Execution) -> HttpResponse:
     def decide(by: Principal) -> None:
         if not reason:
             raise InvalidOption(option="reason", value="", expected="a sentence; it is kept in the audit")
-        result = _json(request.POST.get("result", "")) if decision == "supply" else None
-        executor.attend(execution.pk, node, decision, principal=by, result=result, reason=reason)
+        result = parse_json(request.POST.get("result", ""), "result") if decision == "supply" else None
+        given = request.POST.get("input", "").strip() if decision == "retry" else ""
+        edited = {"input": parse_json(given, "input")} if given else {}
+        executor.attend(execution.pk, node, decision, principal=by, result=result, reason=reason, **edited)
 
     if "inbox" not in request.POST:
         return _done(request, execution, decide)
@@ -74,13 +78,14 @@ def _back_to_inbox(
     return redirect(f"{reverse('attention')}?{query}" if query else "attention")
 
 
-def _json(text: str) -> Any:
+def parse_json(text: str, option: str) -> Any:
+    """Return what a person has typed as JSON. Raises InvalidOption."""
     if not text.strip():
-        raise InvalidOption(option="result", value="", expected="JSON; null for a node that gives nothing")
+        raise InvalidOption(option=option, value="", expected="JSON; null where there is nothing")
     try:
         return json.loads(text)
     except ValueError as error:
-        raise InvalidOption(option="result", value=text[:80], expected=f"JSON ({error})") from None
+        raise InvalidOption(option=option, value=text[:80], expected=f"JSON ({error})") from None
 
 
 def _done(request: HttpRequest, execution: Execution, act: Callable[[Principal], None]) -> HttpResponse:
