@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,8 @@ from orchestration.engine.states import Outcome
 from orchestration.engine.view import snapshot
 from tests.engine.simulation import Simulation
 from tests.engine.strategies import Script, graphs, play, scripts
+
+pytestmark = pytest.mark.once
 
 often = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
