@@ -20,7 +20,7 @@ from tests.engine.strategies import Script, graphs, play, scripts
 
 pytestmark = pytest.mark.once
 
-often = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+often = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @often
