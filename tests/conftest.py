@@ -24,11 +24,18 @@ _ONLY_ON = {"postgres": "postgresql", "sqlite": "sqlite"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is marked for the other database."""
+    """Skip what is marked for the other database. Raises UsageError for a test that runs `once` and uses either."""
     for item in items:
+        if item.get_closest_marker("once") and _uses_the_database(item):
+            raise pytest.UsageError(f"{item.nodeid} is marked `once`, and uses the database of the run")
         for marker, vendor in _ONLY_ON.items():
             if item.get_closest_marker(marker) and connection.vendor != vendor:
                 item.add_marker(pytest.mark.skip(reason=f"needs {vendor}"))
+
+
+def _uses_the_database(item: pytest.Item) -> bool:
+    asked = getattr(item, "fixturenames", ())
+    return item.get_closest_marker("django_db") is not None or "django_db_setup" in asked
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MARK = "BENCH_TEST_RUN"  # a variable that all processes of a run inherit
 # One run sees both databases.
 pytestmark = [
-    pytest.mark.sqlite,
+    pytest.mark.once,
+    pytest.mark.alone,
     pytest.mark.skipif(find_binaries() is None, reason="no PostgreSQL server binaries here"),
 ]
 

@@ -11,6 +11,8 @@ from igon7site.demo.flights.data import airlines
 from igon7site.demo.flights.stats import PERCENTILES, mean_interval, percentile
 from tests.demo.conftest import DATA, OPTIONS
 
+pytestmark = pytest.mark.once
+
 CARRIERS = list(airlines())
 LATE = OPTIONS.delay_threshold
 

@@ -11,6 +11,8 @@ from igon7site.demo.flights.report import render
 from igon7site.demo.flights.stats import Options
 from igon7site.demo.flights.words import late_or_early, minutes, share
 
+pytestmark = pytest.mark.once
+
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 

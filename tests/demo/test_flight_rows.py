@@ -5,6 +5,8 @@ import pytest
 from igon7site.demo.flights.data import FLIGHTS, WEATHER, pack, unpack
 from igon7site.demo.flights.rows import MalformedRow
 
+pytestmark = pytest.mark.once
+
 FLIGHT = dict(zip(FLIGHTS.columns, "2013,1,1,517,515,2,830,819,11,UA,1545,EWR,IAH".split(","), strict=True))
 HOUR = dict(zip(WEATHER.columns, "EWR,2013,1,1,1,39.02,10.3,0,10".split(","), strict=True))
 

@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator
 from igon7site.demo.flights.data import airlines
 from igon7site.demo.workflows import INPUT_SCHEMA, flight_delays
 
+pytestmark = pytest.mark.once
+
 CARRIER_NODES = {f"carrier-{code}" for code in airlines()}
 
 

@@ -44,6 +44,7 @@ def check_replay(execution: Any, path: Path, factor: float) -> float:
     return (execution.finished_at - execution.started_at).total_seconds()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("path", "factor"),
     [(SAMPLE, 0.03), *((path, 0.1) for path in OTHERS)],

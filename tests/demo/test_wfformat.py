@@ -13,6 +13,8 @@ import pytest
 import igon7site.demo
 from igon7site.demo.trace import Trace, TraceInvalid, critical_path, parse, trace_workflow
 
+pytestmark = pytest.mark.once
+
 SAMPLE = Path(igon7site.demo.__file__).parent / "data" / "trace-sample.json"
 Change = Callable[[dict[str, Any]], Any]
 

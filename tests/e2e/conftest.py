@@ -71,7 +71,7 @@ class Site:
     password: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Start everything on a database of its own, with workflows that wait, fail, or cannot be loaded."""
     var = tmp_path_factory.mktemp("site")
@@ -112,7 +112,7 @@ def _password(process: subprocess.Popen[bytes], log: Path) -> str:
     return found[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = launch(playwright)

@@ -117,12 +117,12 @@ def test_ten_thousand_nodes_build_quickly_and_without_recursion(shape):
         "fan": {name: names[:1] if n else [] for n, name in enumerate(names)},
         "funnel": {name: [] for name in names} | {"end": names},
     }[shape]
-    began = time.perf_counter()
+    began = time.process_time()
     workflow = build(edges)
     assert len(workflow.graph.nodes) >= 10_000
     assert len(workflow.graph.descendants(workflow.graph.roots)) == len(edges) - len(workflow.graph.roots)
     assert len(workflow.checksum()) == 64
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_cycle_of_ten_thousand_nodes_is_found_without_recursion():

@@ -7,7 +7,7 @@ import pytest
 from .drills import DRILLS
 from .table import Report
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.alone]
 
 
 @pytest.mark.parametrize("drill", DRILLS)

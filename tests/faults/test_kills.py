@@ -18,7 +18,7 @@ from tests.cluster import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("transactional_db")]
+pytestmark = [pytest.mark.faults, pytest.mark.alone, pytest.mark.usefixtures("transactional_db")]
 
 
 def test_a_worker_killed_in_a_body_is_replaced_and_the_node_runs_again_at_once(tmp_path):

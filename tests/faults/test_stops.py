@@ -21,7 +21,7 @@ from tests.cluster import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.faults, pytest.mark.usefixtures("transactional_db")]
+pytestmark = [pytest.mark.faults, pytest.mark.alone, pytest.mark.usefixtures("transactional_db")]
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-pytestmark = [pytest.mark.faults, pytest.mark.sqlite]
+pytestmark = [pytest.mark.faults, pytest.mark.once]
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from igon7site.env import Env, EnvError, read_dotenv
 
+pytestmark = pytest.mark.once
+
 _VALUES = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="\"'"), min_size=1)
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from igon7site.setup.supervisor import Child, GaveUp, Supervisor
 
+pytestmark = pytest.mark.once
+
 _SLEEP = "import time; time.sleep(60)"
 _STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); " + _SLEEP
 
@@ -53,6 +55,7 @@ def test_a_child_that_is_killed_is_started_again() -> None:
     assert said == ["The worker ended (killed by SIGKILL). It starts again in 0.5 s."]
 
 
+@pytest.mark.alone
 def test_a_child_that_ignores_the_request_to_stop_is_killed_within_three_seconds() -> None:
     child = _child("worker", _STUBBORN)
     with Supervisor([child], print) as supervisor:

@@ -129,6 +129,7 @@ def _log_in(port: int, password: str) -> int:
     return _request(port, "POST", "/login/", form, Content_Type=kind, Cookie=f"csrftoken={token}").status
 
 
+@pytest.mark.alone
 def test_up_serves_logs_in_and_stops_all_within_three_seconds_and_the_next_just_starts(up) -> None:
     first = up()
     said = first.wait_for("igon7 is up")

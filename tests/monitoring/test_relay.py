@@ -92,6 +92,7 @@ def test_watching_what_does_not_move_costs_next_to_nothing(execution: Execution,
     asyncio.run(scene())
 
 
+@pytest.mark.alone  # the quick one has to take each look's frame before the next look
 def test_a_watcher_who_takes_nothing_is_kept_little_for_and_misses_nothing(
     alice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from orchestration.web.graph import Layout, Node, Picture, collapse, lay_out, overall, render_svg
 from orchestration.web.graph.text import measure, shorten
 
+pytestmark = pytest.mark.once
+
 Edges = list[tuple[str, str]]
 
 

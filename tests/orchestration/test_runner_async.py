@@ -25,6 +25,7 @@ from tests.cluster import (
 )
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("transactional_db")
 def test_a_hundred_bodies_that_sleep_half_a_second_share_one_worker(tmp_path):
     with cluster(tmp_path, workers=1) as one:

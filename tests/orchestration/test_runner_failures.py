@@ -25,6 +25,7 @@ def failure(id, node="work"):
     return error
 
 
+@pytest.mark.alone
 def test_retries_wait_as_their_policy_says_and_the_child_sees_the_good_attempt(crew):
     id = begin(samples.flaky)
     ended(id)
@@ -48,6 +49,7 @@ def test_the_last_attempt_fails_the_execution_and_what_depends_on_it(crew):
     assert crew.ledger.runs(id) == {"work": 2}
 
 
+@pytest.mark.alone
 def test_retry_after_overrules_the_policys_delay(crew):
     id = begin(samples.retry_after)
     ended(id)

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from orchestration.models import NodeRun
 from tests import workflows_for_tests as samples
 from tests.cluster import (
@@ -67,6 +69,7 @@ def test_a_hundred_executions_at_once_all_end_with_whole_logs(crew):
     assert all(count == dict.fromkeys(("top", "left", "right", "bottom"), 1) for count in counts)
 
 
+@pytest.mark.alone
 def test_a_body_of_a_second_is_shown_as_started_while_it_runs(crew):
     id = begin(samples.slow, {"seconds": 1.5})
     began = wait_until(lambda: crew.ledger.entries(id))[0].at

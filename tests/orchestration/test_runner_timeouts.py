@@ -1,5 +1,7 @@
 """Attempts that take too long: interrupted where they can be, killed with their process where not."""
 
+import pytest
+
 from tests import workflows_for_tests as samples
 from tests.cluster import (
     begin,
@@ -26,12 +28,14 @@ def timed_out(id, within=20.0):
     return (run.finished_at - run.started_at).total_seconds()
 
 
+@pytest.mark.alone
 def test_a_loop_of_pure_python_is_interrupted(crew):
     id = begin(samples.spinning)
     assert 0.25 < timed_out(id) < 1.0
     assert statuses(id)["after"] == "upstream_failed"
 
 
+@pytest.mark.alone
 def test_a_sleep_is_interrupted_and_a_timeout_is_retried(crew):
     id = begin(samples.sleeping)
     assert 0.25 < timed_out(id) < 1.0
@@ -56,6 +60,7 @@ def test_a_body_that_ignores_its_timeout_is_killed_with_its_process_and_the_rest
     assert not events(id, "node.lost")
 
 
+@pytest.mark.alone
 def test_an_async_body_is_timed_out_on_the_event_loop(crew):
     id = begin(samples.async_timeout)
     assert 0.25 < timed_out(id) < 1.0

@@ -7,17 +7,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from igon7site.setup.postgres import FAST, NoPostgres, private_postgres
-from igon7site.setup.steps import Steps
+from igon7site.setup.steps import Step, Steps
 
 _USAGE = """\
 manage.py test                  lint, types, layers, migrations, deployment checks, and every test on
-                                SQLite and PostgreSQL, with the coverage of the engine and the store
+                                SQLite and PostgreSQL beside each other, those that hold a bound of
+                                time alone, with the coverage of the engine and the store
 manage.py test ARGS…            pytest alone, with these arguments, on SQLite
 manage.py test --postgres ARGS… the same on PostgreSQL
 
@@ -48,12 +51,12 @@ class Command(BaseCommand):
 
     def _some(self, steps: Steps, arguments: list[str], environment: dict[str, str]) -> None:
         if arguments[0] != "--postgres":
-            steps.run("pytest", [*_PYTEST, *arguments], environment)
+            steps.attach(Step("pytest", [*_PYTEST, *arguments], environment))
             return
         with _on_postgres(steps, environment) as theirs:
             if theirs is None:
                 sys.exit(1)
-            steps.run("pytest on PostgreSQL", [*_PYTEST, *arguments[1:]], theirs)
+            steps.attach(Step("pytest on PostgreSQL", [*_PYTEST, *arguments[1:]], theirs))
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
@@ -63,8 +66,31 @@ class Command(BaseCommand):
 _PYTHON = [sys.executable, "-m"]
 _MANAGE = [sys.executable, "manage.py"]
 _PYTEST = [*_PYTHON, "pytest"]
-_COVERED = [*_PYTHON, "coverage", "run", "-m", "pytest"]
 _DEPLOYED = {"IGON7_ALLOWED_HOSTS": "igon7.example.org", "IGON7_DEBUG": "0"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the tests, as pytest's arguments choose them; `covered` counts lines of the engine and the store."""
+
+    title: str
+    choice: tuple[str, ...]
+    covered: bool = False
+
+    def on(self, database: str, environment: dict[str, str]) -> Step:
+        """Return the step that runs this part in an environment which names the database."""
+        runner = [*_PYTHON, "coverage", "run", "-m", "pytest"] if self.covered else _PYTEST
+        # Parts run beside each other, and would write over each other's notes of what has failed.
+        command = [*runner, "-p", "no:cacheprovider", *self.choice]
+        return Step(f"{self.title}{' on ' if database else ''}{database}", command, environment)
+
+
+# Every test is in one of these on SQLite; on PostgreSQL in EACH or ALONE_EACH, unless its result cannot differ there.
+_ENGINE = Part("tests of the engine", ("tests/engine", "-m", "not (once or e2e or alone)"), covered=True)
+_ONCE = Part("tests that run once", ("-m", "(once or e2e) and not alone"))
+_EACH = Part("tests", ("--ignore=tests/engine", "-m", "not (once or e2e or alone)"), covered=True)
+_ALONE = Part("tests that run alone", ("-m", "alone"))
+_ALONE_EACH = Part("tests that run alone", ("-m", "alone and not (once or e2e)"))
 
 
 def _environment(scratch: Path) -> dict[str, str]:
@@ -81,23 +107,43 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 
 def _all(steps: Steps, environment: dict[str, str]) -> None:
-    tools = Path(sys.executable).parent
-    for title, command, more in (
-        ("ruff check", [*_PYTHON, "ruff", "check"], {}),
-        ("ruff format", [*_PYTHON, "ruff", "format", "--check"], {}),
-        ("mypy", [*_PYTHON, "mypy"], {}),
-        ("import layers", [str(tools / "lint-imports")], {}),
-        ("migrations", [*_MANAGE, "makemigrations", "--check", "--dry-run"], {}),
-        ("check --deploy", [*_MANAGE, "check", "--deploy", "--fail-level", "WARNING"], _DEPLOYED),
-        ("pytest on SQLite", _COVERED, {}),
-    ):
-        steps.run(title, command, {**environment, **more})
+    once = [_ENGINE.on("", environment), _ONCE.on("", environment)]
     with _on_postgres(steps, environment) as theirs:
+        lanes = [[*_checks(environment), *once], [_EACH.on("SQLite", environment)]]
+        alone = [_ALONE.on("SQLite", environment)]
         if theirs is not None:
-            # A browser sees the same pages on either database: those tests run once, above.
-            steps.run("pytest on PostgreSQL", [*_COVERED, "-m", "not e2e"], theirs)
-    steps.run("coverage, combined", [*_PYTHON, "coverage", "combine", "--quiet"], environment)
-    steps.run("coverage of engine and store", [*_PYTHON, "coverage", "report"], environment)
+            lanes.append([_EACH.on("PostgreSQL", theirs)])
+            alone.append(_ALONE_EACH.on("PostgreSQL", theirs))
+        if _cores() > 1:
+            steps.run(*lanes)
+        else:
+            steps.run(chain(*lanes))
+        steps.run(alone)
+    steps.run(
+        [
+            Step("coverage, combined", [*_PYTHON, "coverage", "combine", "--quiet"], environment),
+            Step("coverage of engine and store", [*_PYTHON, "coverage", "report"], environment),
+        ]
+    )
+
+
+def _checks(environment: dict[str, str]) -> list[Step]:
+    tools = Path(sys.executable).parent
+    deployed = {**environment, **_DEPLOYED}
+    return [
+        Step("ruff check", [*_PYTHON, "ruff", "check"], environment),
+        Step("ruff format", [*_PYTHON, "ruff", "format", "--check"], environment),
+        Step("import layers", [str(tools / "lint-imports")], environment),
+        Step("migrations", [*_MANAGE, "makemigrations", "--check", "--dry-run"], environment),
+        Step("check --deploy", [*_MANAGE, "check", "--deploy", "--fail-level", "WARNING"], deployed),
+        Step("mypy", [*_PYTHON, "mypy"], environment),
+    ]
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 @contextmanager
