@@ -118,7 +118,7 @@ def test_the_console_asks_whoever_may_control(console: Client, alice: User, gues
     assert wrong.status_code == 422 or wrong.status_code == 400
     assert "it must be JSON" in wrong.content.decode()
     empty = console.post(f"/executions/{execution.pk}/attend/", {**told, "result": " "})
-    assert "null for a node that gives nothing" in empty.content.decode()
+    assert "null where there is nothing" in empty.content.decode()
     assert statuses(execution)["pay"] == "attention"
     assign_perm("orchestration.view_workflow", guest, execution.workflow)
     other = Client()
