@@ -189,6 +189,10 @@ IGON7_LEASE_SECONDS = env.duration("IGON7_LEASE_SECONDS", 30)
 IGON7_QUEUES = env.list_("IGON7_QUEUES", ["default"])
 IGON7_WORKFLOWS = env.list_("IGON7_WORKFLOWS")  # modules or folders besides the apps' workflows.py
 IGON7_WORKERS = env.int_("IGON7_WORKERS", 2, at_least=1)
+IGON7_BULK_LIMIT = env.int_("IGON7_BULK_LIMIT", 10_000, at_least=1)  # executions of one bulk act
+IGON7_BULK_RATE = env.int_(
+    "IGON7_BULK_RATE", 100, at_least=1
+)  # of them a second, whatever the number of clusters
 IGON7_WEB_CONNECTIONS = env.int_("IGON7_WEB_CONNECTIONS", 16, at_least=1)  # of one web process, on PostgreSQL
 
 # django-q2 carries seats and nothing else: nothing is saved, scheduled or timed by it.

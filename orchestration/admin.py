@@ -22,6 +22,8 @@ from security.principals import Principal
 
 from .models import (
     Artifact,
+    BulkAct,
+    BulkItem,
     Execution,
     ExecutionEvent,
     LogLine,
@@ -263,6 +265,49 @@ class ArtifactAdmin(OfExecution):
     def file(self, artifact: Artifact) -> Any:
         address = reverse("artifact", args=[artifact.execution_id, artifact.pk])
         return format_html('<a href="{}">{}</a>', address, _("Download"))
+
+
+@admin.register(BulkAct)
+class BulkActAdmin(ReadOnlyAdmin):
+    heavy = ("principal", "query", "reason")
+    search_by = ("id", None)
+    search_help_text = _("A bulk act's id")
+    ordering = ("-created_at",)
+    list_display = ("id", "__str__", "status", "created_by", "created_at", "finished_at", "page")
+    list_select_related = ("created_by",)
+    fields = (
+        *("id", "verb", "options", "total", "status", "page", "rows", "reason", "query"),
+        *(
+            "created_by",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "stopped_by",
+            "paced_at",
+            "principal_json",
+        ),
+    )
+    principal_json = _json("principal", _("acts for"))
+
+    @admin.display(description=_("page"))
+    def page(self, act: BulkAct) -> Any:
+        return format_html('<a href="{}">{}</a>', reverse("bulk_act", args=[act.pk]), _("Console"))
+
+    @admin.display(description=_("rows"))
+    def rows(self, act: BulkAct) -> Any:
+        return _lists(("bulkitem",), "act__id__exact", act.pk)
+
+
+@admin.register(BulkItem)
+class BulkItemAdmin(ReadOnlyAdmin):
+    search_by = ("act", None)
+    search_help_text = _("A bulk act's id")
+    list_display = ("id", "act_id", "execution_id", "state", "why", "at")
+    fields = ("act", "page", "state", "why", "at")
+
+    @admin.display(description=_("page"))
+    def page(self, item: BulkItem) -> Any:
+        return _page(item.execution_id)
 
 
 @admin.register(WorkerNode)

@@ -7,7 +7,11 @@ denial is recorded in one of its own.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -34,13 +38,16 @@ from .engine.errors import (
 )
 from .engine.policies import check_priority
 from .engine.states import ExecutionStatus
-from .store import acts, versions
+from .store import acts, again, versions
+from .store import fork as store_fork
 from .store import start as store_start
+from .store.preview import preview as store_preview
 from .store.sql import Statement
 from .store.start import Order, Started
 
 BATCH = 100  # executions in one transaction: workers begin with the first while the next are written
 KEY_LIMIT = 200
+SAME: Any = object()  # an input that is not edited
 
 
 # --- starting --------------------------------------------------------------------------------------
@@ -194,9 +201,15 @@ def _key(key: Any) -> str | None:
 # --- controlling -----------------------------------------------------------------------------------
 
 
-def cancel(execution_id: uuid.UUID | str, *, principal: Principal, reason: str = "") -> None:
-    """Cancel: what has not begun never does, what runs is asked to stop. Raises IllegalMove, Denied."""
-    _act("cancel", execution_id, principal, reason, acts.cancel)
+def cancel(
+    execution_id: uuid.UUID | str, *, principal: Principal, reason: str = "", rollback: bool = False
+) -> None:
+    """Cancel: what has not begun never does, what runs is asked to stop; with `rollback`, then undo what succeeded.
+
+    Raises IllegalMove, Denied.
+    """
+    act = partial(acts.cancel, rollback=rollback)
+    _act("cancel", execution_id, principal, reason, act, rollback=rollback or None)
 
 
 def terminate(execution_id: uuid.UUID | str, *, principal: Principal, reason: str = "") -> None:
@@ -215,13 +228,23 @@ def resume(execution_id: uuid.UUID | str, *, principal: Principal, reason: str =
 
 
 def retry(
-    execution_id: uuid.UUID | str, *, principal: Principal, node: str | None = None, reason: str = ""
+    execution_id: uuid.UUID | str,
+    *,
+    principal: Principal,
+    node: str | None = None,
+    input: Any = SAME,
+    reason: str = "",
 ) -> None:
-    """Run again what failed or was cancelled (or `node` alone) and what follows; keep the rest.
+    """Run again what failed or was cancelled (or `node`, however it ended) and what follows; keep the rest.
 
-    Raises IllegalMove, Denied.
+    `input` is what the node then sees in the place of the execution's. Raises InvalidOption, NotSerialisable,
+    PayloadTooLarge, IllegalMove, Denied.
     """
-    _act("retry", execution_id, principal, reason, lambda id, about: acts.retry(id, about, node), node=node)
+    if node is None and input is not SAME:
+        raise InvalidOption(option="input", value=input, expected="left out, unless a node is named")
+    text = _edited(input, node)
+    act = lambda id, about: again.retry(id, about, node, text)  # noqa: E731
+    _act("retry", execution_id, principal, reason, act, node=node, edited=text is not None or None)
 
 
 def attend(
@@ -231,39 +254,122 @@ def attend(
     *,
     principal: Principal,
     result: Any = None,
+    input: Any = SAME,
     reason: str = "",
 ) -> None:
-    """Decide about a node that needs attention: "retry", "supply" (its `result`), "skip" or "fail".
+    """Decide about one node: "retry" (with another `input`), "supply" (its `result`), "skip" or "fail".
 
-    Raises InvalidOption, NotSerialisable, PayloadTooLarge, IllegalMove, Denied.
+    All four are for a node that needs attention. One that has not begun, or that failed in an execution that has ended,
+    can be skipped or given a result; the execution then goes on. Raises InvalidOption, NotSerialisable,
+    PayloadTooLarge, IllegalMove, Denied.
     """
     if decision not in DECISIONS:
         raise InvalidOption(option="decision", value=decision, expected="one of " + ", ".join(DECISIONS))
-    text = None
-    if decision == "supply":
-        text = dump_payload(result, f'The result of node "{node}"', settings.IGON7_PAYLOAD_LIMIT)
-    elif result is not None:
+    if decision != "supply" and result is not None:
         raise InvalidOption(
             option="result", value=result, expected='left out, unless the decision is "supply"'
         )
-    _act(
-        "attend",
-        execution_id,
-        principal,
-        reason,
-        lambda id, about: acts.attend(id, node, decision, about, text),
-        node=node,
-        decision=decision,
+    if decision != "retry" and input is not SAME:
+        raise InvalidOption(option="input", value=input, expected='left out, unless the decision is "retry"')
+    what, limit = f'The result of node "{node}"', settings.IGON7_PAYLOAD_LIMIT
+    text = dump_payload(result, what, limit) if decision == "supply" else None
+    edited = _edited(input, node)
+    act = lambda id, about: again.attend(id, node, decision, about, text, edited)  # noqa: E731
+    details = {"node": node, "decision": decision, "edited": edited is not None or None}
+    _act("attend", execution_id, principal, reason, act, **details)
+
+
+def _edited(input: Any, node: str | None) -> str | None:
+    if input is SAME:
+        return None
+    return dump_payload(input, f'The input of node "{node}"', settings.IGON7_PAYLOAD_LIMIT)
+
+
+def rerun(
+    execution_id: uuid.UUID | str, *, principal: Principal, input: Any = SAME, reason: str = ""
+) -> uuid.UUID:
+    """Start the workflow's present version anew, with the same input or another; return the new execution's id.
+
+    Raises what `start` raises.
+    """
+    source = _visible(execution_id, principal)
+    workflow = _resolve(source.workflow.name, principal)
+    given = source.input if input is SAME else input
+    order = _order(workflow, given, principal, source.priority, source.tags, source.labels, None)
+    about = {"from": str(source.id), "edited": input is not SAME, "reason": check_reason(reason)}
+    with _commit(source.id) as more:
+        started = _start(workflow, [replace(order, forked_from=source.id)], principal)[0]
+        details = {**about, **more}
+        audit.record(principal, "execution.rerun", _resource(started.id, workflow.name), details=details)
+    return started.id
+
+
+def fork(
+    execution_id: uuid.UUID | str,
+    node: str,
+    *,
+    principal: Principal,
+    input: Any = SAME,
+    reason: str = "",
+) -> uuid.UUID:
+    """Start an execution of the same version that takes over the results up to `node` and runs from there.
+
+    The source is not touched, and may still run; the new one acts as who forks. Raises IllegalMove, UnknownExecution,
+    InvalidInput, Denied.
+    """
+    source = _visible(execution_id, principal)
+    authorise(principal, actions.WORKFLOW_RUN, source.workflow)
+    version, edited = source.version, input is not SAME
+    text = inputs.check(
+        source.workflow.name, version.definition.get("input_schema"), source.input if not edited else input
     )
+    order = Order(
+        text,
+        principal.to_json(),
+        principal.name,
+        principal.user_id,
+        source.priority,
+        tuple(source.tags),
+        source.labels,
+        forked_from=source.id,
+    )
+    about = {"reason": check_reason(reason), **({"edited": True} if edited else {})}
+    with transaction.atomic():
+        id = store_fork.fork(source.id, version, order, node, about)
+        details = {"from": str(source.id), "node": node, **about}
+        audit.record(principal, "execution.fork", _resource(id, source.workflow.name), details=details)
+    return id
 
 
+def preview(
+    execution_id: uuid.UUID | str,
+    verb: str,
+    *,
+    principal: Principal,
+    node: str | None = None,
+    rollback: bool = False,
+) -> dict[str, Any]:
+    """Return which nodes an act would run again, keep, cancel or undo (see `store.preview`); nothing is changed.
+
+    Raises InvalidOption, IllegalMove, Denied.
+    """
+    if verb not in PREVIEWED:
+        raise InvalidOption(option="verb", value=verb, expected="one of " + ", ".join(PREVIEWED))
+    if node is None and verb in ("fork", "skip", "supply", "fail"):
+        raise InvalidOption(option="node", value=node, expected=f"the id of the node to {verb}")
+    execution = _visible(execution_id, principal)
+    authorise(principal, actions.EXECUTION_CONTROL, execution)
+    return store_preview(execution.id, verb, node=node, rollback=rollback)
+
+
+PREVIEWED = ("cancel", "terminate", "pause", "resume", "retry", "skip", "supply", "fail", "rerun", "fork")
 RESERVED: dict[str, Callable[..., None]] = {
     "cancel": cancel,
     "terminate": terminate,
     "pause": pause,
     "resume": resume,
 }
-VERBS: dict[str, Callable[..., None]] = {**RESERVED, "retry": retry}
+VERBS: dict[str, Callable[..., Any]] = {**RESERVED, "retry": retry, "rerun": rerun}
 
 
 def send_signal(
@@ -275,7 +381,8 @@ def send_signal(
 ) -> None:
     """Send a signal; the reserved names cancel, terminate, pause and resume do what they say.
 
-    `payload` may carry {"reason": text}. Raises UnknownSignal for any other name, and what the verb raises.
+    `payload` may carry {"reason": text}, and {"rollback": true} to cancel. Raises UnknownSignal for any other name, and
+    what the verb raises.
     """
     verb = RESERVED.get(name)
     if verb is None:
@@ -284,7 +391,8 @@ def send_signal(
     given = payload or {}
     if not isinstance(given, Mapping) or not isinstance(given.get("reason", ""), str):
         raise InvalidOption(option="payload", value=payload, expected='an object such as {"reason": "…"}')
-    verb(execution_id, principal=principal, reason=str(given.get("reason", "")))
+    rollback = {"rollback": True} if name == "cancel" and given.get("rollback") is True else {}
+    verb(execution_id, principal=principal, reason=str(given.get("reason", "")), **rollback)
 
 
 def can(principal: Principal, execution: models.Execution) -> dict[str, str | None]:
@@ -312,23 +420,55 @@ def _act(
 ) -> None:
     execution = _visible(execution_id, principal)
     authorise(principal, actions.EXECUTION_CONTROL, execution)
-    about = {"by": principal.name, "reason": _reason(reason)}
-    with transaction.atomic():
+    about = {"by": principal.name, "reason": check_reason(reason)}
+    with _commit(execution.id) as more:
         act(execution.id, about)
-        given = {name: value for name, value in details.items() if value is not None}
+        given = {name: value for name, value in {**details, **more}.items() if value is not None}
         resource = _resource(execution.id, execution.workflow.name)
         audit.record(principal, f"execution.{verb}", resource, details={**given, "reason": about["reason"]})
 
 
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What else commits with a verb: `write` runs first in its transaction, `details` go into its audit row."""
+
+    write: Callable[[uuid.UUID], None]
+    details: Mapping[str, Any]
+
+
+_joint: ContextVar[Joint | None] = ContextVar("joint", default=None)
+
+
+@contextmanager
+def _commit(execution_id: uuid.UUID) -> Iterator[Mapping[str, Any]]:
+    """Open the verb's transaction, in which its joint comes first, and give what that adds to the audit."""
+    joint = _joint.get()
+    with transaction.atomic():
+        if joint:
+            joint.write(execution_id)
+        yield joint.details if joint else {}
+
+
+@contextmanager
+def together_with(joint: Joint) -> Iterator[None]:
+    """Let what is written with each verb of this block commit with it, or not at all."""
+    before = _joint.set(joint)
+    try:
+        yield
+    finally:
+        _joint.reset(before)
+
+
 def _visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Execution:
-    rows = visible_to(principal, models.Execution.objects.select_related("workflow"))
+    rows = visible_to(principal, models.Execution.objects.select_related("workflow", "version"))
     try:
         return rows.get(pk=uuid.UUID(str(execution_id)))
     except (ValueError, models.Execution.DoesNotExist):
         raise UnknownExecution(id=execution_id) from None
 
 
-def _reason(reason: Any) -> str:
+def check_reason(reason: Any) -> str:
+    """Return the reason as it is kept. Raises InvalidOption."""
     if not isinstance(reason, str) or len(reason) > 2000:
         raise InvalidOption(
             option="reason", value=str(reason)[:80], expected="a text of up to 2,000 characters"

@@ -30,6 +30,8 @@ def register() -> None:
         lambda user, rows: rows.filter(execution__workflow__in=_workflows(user)),
         holder=lambda artifact: artifact.execution.workflow,
     )
+    # Whose executions it may touch is asked about each of them, when its turn comes.
+    objects.register("orchestration.BulkAct", {}, lambda user, rows: rows.filter(created_by=user))
     objects.register(
         "orchestration.WorkerNode",
         {actions.WORKER_VIEW: "view_workernode"},

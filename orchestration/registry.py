@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +25,8 @@ from .engine.graph import Graph, NodeSpec, suggest
 log = logging.getLogger(__name__)
 _workflows: dict[str, Workflow] = {}
 _broken: dict[str, str] = {}
-_discovered = False
+_discovered = _under_way = False
+_discovering = threading.RLock()  # who asks meanwhile waits for all of them: a web server is asked at once
 
 
 # --- discovery -------------------------------------------------------------------------------------
@@ -32,10 +34,23 @@ _discovered = False
 
 def discover(*, again: bool = False) -> None:
     """Import every app's `workflows.py` and what IGON7_WORKFLOWS names; a broken module is kept as a sentence."""
-    global _discovered
+    global _discovered, _under_way
     if _discovered and not again:
         return
-    _discovered = True
+    with _discovering:
+        if _under_way or (
+            _discovered and not again
+        ):  # a module that is being imported asks, or another was quicker
+            return
+        _under_way = True
+        try:
+            _discover_all()
+        finally:
+            _under_way = False
+        _discovered = True
+
+
+def _discover_all() -> None:
     for app in apps.get_app_configs():
         path = Path(app.path) / "workflows.py"
         if path.is_file():

@@ -6,7 +6,7 @@ import hashlib
 import os
 import pwd
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, get_args
 
@@ -111,6 +111,10 @@ class Principal:
         if self._loaded is not None or self.user_id is None:
             return self._loaded
         return cast("AbstractUser | None", get_user_model()._default_manager.filter(pk=self.user_id).first())
+
+    def as_now(self) -> Self:
+        """Return the same principal with the person loaded, for one act that asks several times who that is."""
+        return replace(self, _loaded=replace(self, _loaded=None).person())
 
     def to_json(self) -> JSON:
         """Return plain JSON, as kept on an execution; `mfa_at` is an ISO 8601 instant or None."""

@@ -61,25 +61,30 @@ def wait_until(
 # --- a cluster -------------------------------------------------------------------------------------
 
 
+def surroundings_of(folder: Path, ledger: Ledger, **environment: str) -> dict[str, str]:
+    """Return the environment of a `manage.py …` that shares this process's database and secret."""
+    return {
+        **os.environ,
+        "DATABASE_URL": url_of(connection.settings_dict),
+        "IGON7_VAR": str(folder),
+        "IGON7_MEDIA": str(settings.MEDIA_ROOT),
+        "IGON7_SECRET_KEY": settings.SECRET_KEY,
+        "IGON7_ENV_FILE": os.devnull,
+        "IGON7_NO_VENV": "1",
+        "IGON7_LEASE_SECONDS": str(LEASE),
+        "IGON7_WORKFLOWS": "tests.workflows_for_tests",
+        LEDGER: str(ledger.path),
+        **environment,
+    }
+
+
 class Cluster:
     """`manage.py worker` in a process group of its own."""
 
     def __init__(self, folder: Path, workers: int = 2, grace: str = "25s", **environment: str) -> None:
         self.ledger = Ledger(folder / "ledger")
         self._log_path = folder / f"worker-{uuid.uuid4().hex[:8]}.log"
-        surroundings = {
-            **os.environ,
-            "DATABASE_URL": url_of(connection.settings_dict),
-            "IGON7_VAR": str(folder),
-            "IGON7_MEDIA": str(settings.MEDIA_ROOT),
-            "IGON7_SECRET_KEY": settings.SECRET_KEY,
-            "IGON7_ENV_FILE": os.devnull,
-            "IGON7_NO_VENV": "1",
-            "IGON7_LEASE_SECONDS": str(LEASE),
-            "IGON7_WORKFLOWS": "tests.workflows_for_tests",
-            LEDGER: str(self.ledger.path),
-            **environment,
-        }
+        surroundings = surroundings_of(folder, self.ledger, **environment)
         command = [sys.executable, "manage.py", "worker", f"--workers={workers}", f"--grace={grace}"]
         with self._log_path.open("ab") as log:
             self.process = start(command, surroundings, cwd=ROOT, stdout=log, stderr=log)

@@ -45,11 +45,25 @@ class Reason(Body):
     reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
 
 
-class Retry(Reason):
+class Cancel(Reason):
+    rollback = serializers.BooleanField(default=False)
+
+
+class Edited(Reason):
+    """`input` left out: as it was."""
+
+    input = AnyJSON(required=False, allow_null=True)
+
+
+class Retry(Edited):
     node = serializers.CharField(max_length=200, allow_null=True, default=None)
 
 
-class Decision(Reason):
+class Fork(Edited):
+    node = serializers.CharField(max_length=200)
+
+
+class Decision(Edited):
     node = serializers.CharField(max_length=200)
     decision = serializers.ChoiceField(choices=DECISIONS)
     result = AnyJSON(required=False, allow_null=True, default=None)
@@ -58,6 +72,19 @@ class Decision(Reason):
 class Signal(Body):
     name = serializers.CharField(max_length=200)
     payload = AnyJSON(required=False, allow_null=True, default=None)
+
+
+class BulkPreview(Body):
+    verb = serializers.CharField(max_length=40)
+    ids = serializers.ListField(child=serializers.CharField(max_length=40), allow_null=True, default=None)
+    filter = AnyJSON(required=False, allow_null=True, default=None)
+    selection = serializers.CharField(allow_null=True, default=None)
+
+
+class BulkStart(BulkPreview):
+    confirm = serializers.CharField(max_length=100)
+    reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
+    options = AnyJSON(required=False, default=dict)
 
 
 class Credentials(Body):

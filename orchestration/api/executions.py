@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from rest_framework import status
@@ -10,14 +11,14 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from orchestration import executor, queries
-from orchestration.engine.errors import InvalidOption, UnknownExecution
+from orchestration.engine.errors import InvalidOption
+from orchestration.queries.filters import KEYS as FILTERS
 from security.actions import CONSOLE_OPEN, EXECUTION_CONTROL, EXECUTION_VIEW
 
 from . import bodies, query, shapes
 from .artifacts import addressed
 from .base import Endpoint, ExecutionEndpoint
 
-FILTERS = ("status", "-status", "workflow", "-workflow", "tag", "-tag", "started_by", "since", "until", "q")
 HEAVY = ("input", "output", "version__definition")  # what a list has no use for
 
 
@@ -54,15 +55,9 @@ class Executions(Endpoint):
         fields = self.body(bodies.Start)
         fields["idempotency_key"] = _idempotency_key(request, fields["idempotency_key"])
         started = executor.start_or_get(**fields, principal=self.principal)
-        shape = linked(request, self._started(started.id, fields["workflow"]))
+        shape = linked(request, shapes.started(self.principal, started.id, fields["workflow"]))
         code = status.HTTP_200_OK if started.existed else status.HTTP_201_CREATED
         return Response(shape, status=code, headers={"Location": shape["url"]})
-
-    def _started(self, id: UUID, workflow: str) -> shapes.JSON:
-        try:
-            return shapes.execution_summary(queries.execution(self.principal, id))
-        except UnknownExecution:  # one may run a workflow without a right to view it
-            return {"id": str(id), "workflow": workflow}
 
 
 class ExecutionDetail(ExecutionEndpoint):
@@ -84,7 +79,8 @@ class Control(ExecutionEndpoint):
 
     def post(self, request: Request, id: UUID, verb: str) -> Response:
         query.only(request)
-        executor.RESERVED[verb](id, principal=self.principal, **self.body(bodies.Reason))
+        taken = self.body(bodies.Cancel if verb == "cancel" else bodies.Reason)
+        executor.RESERVED[verb](id, principal=self.principal, **taken)
         return self.present()
 
     def present(self, code: int = status.HTTP_200_OK) -> Response:
@@ -93,7 +89,7 @@ class Control(ExecutionEndpoint):
 
 
 class Retry(Control):
-    """POST: run again what failed, or everything from the failed node named."""
+    """POST: run again what failed, or everything from the node named, which may be given another input."""
 
     def post(self, request: Request, id: UUID) -> Response:  # type: ignore[override]
         query.only(request)
@@ -102,12 +98,39 @@ class Retry(Control):
 
 
 class Attend(Control):
-    """POST what is decided about a node that needs attention."""
+    """POST what is decided about a node: retry it, supply its result, skip it or let it fail."""
 
     def post(self, request: Request, id: UUID) -> Response:  # type: ignore[override]
         query.only(request)
         executor.attend(id, principal=self.principal, **self.body(bodies.Decision))
         return self.present()
+
+
+class Anew(ExecutionEndpoint):
+    """POST: start an execution from this one: a rerun from its beginning, or a fork from a node."""
+
+    # Who may start an execution of the workflow is asked by the executor.
+    required_actions = {"post": EXECUTION_VIEW}
+
+    def post(self, request: Request, id: UUID, verb: str) -> Response:
+        query.only(request)
+        taken = self.body(bodies.Fork if verb == "fork" else bodies.Edited)
+        act: Callable[..., UUID] = executor.fork if verb == "fork" else executor.rerun
+        new = act(id, principal=self.principal, **taken)
+        shape = linked(request, shapes.started(self.principal, new, self.execution.workflow.name))
+        return Response(shape, status=status.HTTP_201_CREATED, headers={"Location": shape["url"]})
+
+
+class ActPreview(ExecutionEndpoint):
+    """GET: what an act would run again, keep, cancel or undo."""
+
+    required_actions = {"get": EXECUTION_CONTROL}
+
+    def get(self, request: Request, id: UUID) -> Response:
+        query.only(request, "verb", "node", "rollback")
+        verb, node = query.text(request, "verb") or "", query.text(request, "node")
+        rollback = query.text(request, "rollback") in ("1", "true")
+        return Response(executor.preview(id, verb, principal=self.principal, node=node, rollback=rollback))
 
 
 class Signals(Control):

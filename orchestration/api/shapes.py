@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
-from orchestration import executor, queries
+from orchestration import bulk, executor, queries
+from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, Handles
-from orchestration.models import Artifact, Execution, NodeRun, WorkflowVersion
+from orchestration.models import Artifact, BulkAct, BulkItem, Execution, NodeRun, WorkflowVersion
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.queries.events import instant
 from orchestration.store.versions import graph_of
@@ -35,6 +37,14 @@ def execution_summary(execution: Execution) -> JSON:
     }
 
 
+def started(principal: Principal, id: UUID, workflow: str) -> JSON:
+    """Return the summary of an execution just started, or the little that one sees who may not view it."""
+    try:
+        return execution_summary(queries.execution(principal, id))
+    except UnknownExecution:  # one may run a workflow without a right to view it
+        return {"id": str(id), "workflow": workflow}
+
+
 def execution_detail(principal: Principal, execution: Execution) -> JSON:
     """Return all but events and log; `actions` says of each verb why it is not possible, or null."""
     runs = queries.node_runs(execution)
@@ -48,6 +58,7 @@ def execution_detail(principal: Principal, execution: Execution) -> JSON:
         "labels": execution.labels,
         "idempotency_key": execution.idempotency_key,
         "generation": execution.generation,
+        "forked_from": str(execution.forked_from_id) if execution.forked_from_id else None,
         "seq": execution.seq,
         "nodes": _nodes(execution, graph, runs),
         "artifacts": artifacts(execution),
@@ -141,8 +152,46 @@ def graph(graph: Graph) -> JSON:
             "max_attempts": node.retry.max_attempts if node.retry else 1,
             "fallback": node.fallback,
             "handles": _handles(node.handles),
+            "compensate": node.compensate,
+            "queue_timeout": node.queue_timeout,
+            "deadline": node.deadline,
+            "heartbeat_timeout": node.heartbeat_timeout,
         }
         for node in graph.nodes.values()
     ]
     edges = [[parent, node.id] for node in graph.nodes.values() for parent in node.depends_on]
     return {"nodes": nodes, "edges": edges, "output": graph.output, "timeout": graph.timeout}
+
+
+def bulk_preview(found: bulk.Preview) -> JSON:
+    """Return what a dry run found; `selection` is what to start, `confirm` what to type."""
+    return {
+        "verb": found.verb,
+        "selected": found.selected,
+        "count": found.count,
+        "confirm": found.confirm,
+        "refused": [{"count": group.count, "why": group.why} for group in found.refused],
+        "selection": found.selection,
+    }
+
+
+def bulk_act(act: BulkAct) -> JSON:
+    """Return a bulk act and how far it has come."""
+    return {
+        "id": str(act.pk),
+        "verb": act.verb,
+        "options": act.options,
+        "reason": act.reason,
+        "query": act.query,
+        "status": act.status,
+        **bulk.counts(act)._asdict(),
+        "by": act.principal.get("name"),
+        "stopped_by": act.stopped_by or None,
+        "created_at": instant(act.created_at),
+        "started_at": instant(act.started_at),
+        "finished_at": instant(act.finished_at),
+    }
+
+
+def bulk_refusal(item: BulkItem) -> JSON:
+    return {"execution": str(item.execution_id), "why": item.why, "at": instant(item.at)}

@@ -1,7 +1,19 @@
 from django.urls import path, re_path
 
 from .artifacts import Artifacts, Download
-from .executions import Attend, Control, Events, ExecutionDetail, Executions, Log, Retry, Signals
+from .bulk import Bulk, BulkDetail, BulkStop, Preview
+from .executions import (
+    ActPreview,
+    Anew,
+    Attend,
+    Control,
+    Events,
+    ExecutionDetail,
+    Executions,
+    Log,
+    Retry,
+    Signals,
+)
 from .root import Nothing, Root
 from .token import obtain_token
 from .workflows import WorkflowDetail, Workflows
@@ -21,10 +33,16 @@ urlpatterns = [
     *(path(f"{ONE}{verb}/", Control.as_view(), {"verb": verb}, name=verb) for verb in VERBS),
     path(f"{ONE}retry/", Retry.as_view(), name="retry"),
     path(f"{ONE}attend/", Attend.as_view(), name="attend"),
+    *(path(f"{ONE}{verb}/", Anew.as_view(), {"verb": verb}, name=verb) for verb in ("rerun", "fork")),
+    path(f"{ONE}preview/", ActPreview.as_view(), name="preview"),
     path(f"{ONE}signals/", Signals.as_view(), name="signals"),
     path(f"{ONE}events/", Events.as_view(), name="events"),
     path(f"{ONE}log/", Log.as_view(), name="log"),
     path(f"{ONE}artifacts/", Artifacts.as_view(), name="artifacts"),
     path(f"{ONE}artifacts/<uuid:artifact>/", Download.as_view(), name="artifact"),
+    path("bulk/", Bulk.as_view(), name="bulk"),
+    path("bulk/preview/", Preview.as_view(), name="bulk_preview"),
+    path("bulk/<uuid:id>/", BulkDetail.as_view(), name="bulk_act"),
+    path("bulk/<uuid:id>/stop/", BulkStop.as_view(), name="bulk_stop"),
     re_path("^(?P<rest>.*)$", Nothing.as_view()),
 ]

@@ -1,5 +1,8 @@
-"""What a person decides about a node that has failed for good and whose workflow says to ask: try again, give its
-result, skip it, or let it fail. Pure, like `decide`."""
+"""What a person decides about one node: try again, give its result, skip it, or let it fail. Pure, like `decide`.
+
+All four for a node that has failed for good and whose workflow says to ask; a result or a skip for any that has not
+begun, so that the execution goes on without it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .errors import IllegalMove
-from .follow import brief, give_up, passed, tell_dependents
+from .follow import brief, give_up, not_needed, passed, tell_dependents
 from .graph import Graph, suggest
+from .recovery import owner
 from .states import ExecutionStatus, NodeStatus, Outcome
-from .view import Command, Emit, End, Hold, Key, Requeue, Row, View
+from .view import Command, Emit, End, Hold, Key, Move, Requeue, Row, Supersede, View
 
 N, E = NodeStatus, ExecutionStatus
 About = dict[str, Any]
@@ -19,32 +23,46 @@ About = dict[str, Any]
 def attend(
     graph: Graph, view: View, node: str, decision: str, about: About, result: str | None, execution_id: Any
 ) -> list[Command]:
-    """Return what follows from a person's decision; `result` is JSON text, for "supply".
-
-    Raises IllegalMove unless the node needs attention.
-    """
+    """Return what follows from a person's decision; `result` is JSON text, for "supply". Raises IllegalMove."""
     row = view.rows.get(Key(node))
-    if row is None or row.status is not N.ATTENTION:
-        hint = (
-            f'Node "{node}" {_is(row)}.'
-            if node in graph.nodes
-            else f"There is no such node. {_near(graph, node)}"
-        )
+    if row is None or row.status not in _POSSIBLE[decision]:
+        known, near = node in graph.nodes, suggest(node, graph.nodes)
+        hint = f'Node "{node}" {_is(row)}.' if known else f"There is no such node. {near}"
         state = f'not asking for a decision about "{node}"'
         raise IllegalMove(id=execution_id, state=state, verb=f"have it {_PAST[decision]}", hint=hint)
-    return [*_CHOICES[decision](graph, view, row, {**about, "decision": decision}, result)]
+    said = [*_CHOICES[decision](graph, view, row, {**about, "decision": decision}, result)]
+    return said + ([*_unblocked(view)] if row.status is N.BLOCKED else [])
+
+
+def check_ended(graph: Graph, view: View, node: str, decision: str, execution_id: Any) -> None:
+    """Raise IllegalMove unless an ended execution may be reopened for this decision about the node."""
+    row = view.rows.get(Key(node))
+    lacks = row is not None and row.status in (N.FAILED, N.UPSTREAM_FAILED, N.CANCELLED)
+    if node in graph.nodes and (decision not in ("supply", "skip") or not lacks):
+        hint = (
+            f'Node "{node}" {_is(row)}. In an execution that has ended, a node that has no result can be skipped or'
+            " given one."
+        )
+        raise IllegalMove(
+            id=execution_id, state=view.status.value, verb=f"have it {_PAST[decision]}", hint=hint
+        )
 
 
 def _is(row: Row | None) -> str:
     return f"is {row.status.value}" if row is not None else "has not been reached"
 
 
-def _near(graph: Graph, node: str) -> str:
-    return suggest(node, graph.nodes)
+def _unblocked(view: View) -> Iterator[Command]:
+    if view.status is E.BLOCKED and view.blocked == 1:
+        yield Move(E.RUNNING)
+        yield Emit("execution.resumed", data={"reason": "nothing is blocked any more"})
 
 
 def _retry(graph: Graph, view: View, row: Row, about: About, result: str | None) -> Iterator[Command]:
-    yield Requeue(row.key, error=row.error)
+    for key in [key for key in view.rows if key != row.key and owner(graph, key) == row.key.node]:
+        yield Supersede(key)  # should the node fail again, whoever ran for it runs again
+        yield Emit("node.reset", key, data={"generation": view.generation})
+    yield Requeue(row.key, error=row.error, anew=True)
     yield Emit("node.ready", row.key, data=about)
     if view.status is E.PAUSED:
         yield Hold(row.key, True)
@@ -52,13 +70,17 @@ def _retry(graph: Graph, view: View, row: Row, about: About, result: str | None)
 
 def _supply(graph: Graph, view: View, row: Row, about: About, result: str | None) -> Iterator[Command]:
     yield End(row.key, N.RECOVERED, result=result, error=row.error)
-    yield Emit("node.recovered", row.key, row.attempt, about)
+    yield Emit("node.recovered", row.key, row.attempt or None, about)
+    if row.status is not N.ATTENTION:
+        yield from not_needed(graph, row.key, "was given a result")
     yield from passed(graph, view, row.key, result)
 
 
 def _skip(graph: Graph, view: View, row: Row, about: About, result: str | None) -> Iterator[Command]:
     yield End(row.key, N.SKIPPED, error=row.error)
-    yield Emit("node.skipped", row.key, row.attempt, about)
+    yield Emit("node.skipped", row.key, row.attempt or None, about)
+    if row.status is not N.ATTENTION:
+        yield from not_needed(graph, row.key, "was skipped")
     yield from tell_dependents(graph, view, row.key, skipped=1)
 
 
@@ -68,6 +90,8 @@ def _fail(graph: Graph, view: View, row: Row, about: About, result: str | None) 
     yield from give_up(graph, view, row, error, data, "person")
 
 
+_WAITING = frozenset({N.ATTENTION, N.READY, N.BLOCKED, N.PENDING})
+_POSSIBLE = {"retry": {N.ATTENTION}, "supply": _WAITING, "skip": _WAITING, "fail": {N.ATTENTION}}
 _PAST = {"retry": "retried", "supply": "given a result", "skip": "skipped", "fail": "failed"}
 _CHOICES: dict[str, Callable[[Graph, View, Row, About, str | None], Iterator[Command]]] = {
     "retry": _retry,

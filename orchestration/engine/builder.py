@@ -29,6 +29,7 @@ from .policies import (
 
 Body = Callable[..., Any]
 PARAMS_LIMIT = 256 * 1024
+UNDO = "undo:"  # what the id of a node's undo begins with
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
@@ -110,14 +111,22 @@ class WorkflowBuilder:
         for_nodes: Iterable[str] | None = None,
         error_types: Iterable[ErrorType] = (),
         on_exhausted: str = "fail",
+        compensate: Body | str | None = None,
+        compensate_retry: RetryPolicy | None = None,
+        compensate_timeout: Duration | None = None,
+        queue_timeout: Duration | None = None,
+        deadline: Duration | None = None,
+        heartbeat_timeout: Duration | None = None,
     ) -> Self:
         """Add a node; `body` takes ctx, or is the name of a registered @task.
 
         Durations are seconds or texts such as "5m". `when` takes ctx; where it says no, the node is skipped. `fallback`
         names the node that runs when this one has failed for good. With `on_error` the node is an error boundary: it
         runs when one of `for_nodes` (default: any) fails with one of `error_types` (default: any). With
-        `on_exhausted="pause"`, a person decides about a failure that nobody has rescued. Raises GraphError or
-        InvalidOption, naming node and option.
+        `on_exhausted="pause"`, a person decides about a failure that nobody has rescued. `compensate` undoes what the
+        body did, should the execution fail later; it becomes the node "undo:<id>". `timeout` is one attempt's,
+        `queue_timeout` from ready to started, `deadline` that of all attempts, `heartbeat_timeout` between two words
+        of the body. Raises GraphError or InvalidOption, naming node and option.
         """
         _identifier("node id", id)
         if id in self._nodes:
@@ -130,14 +139,24 @@ class WorkflowBuilder:
             join=check_join(join),
             params=MappingProxyType(_plain(f'params of node "{id}"', params or {})),
             retry=_retry(id, retry),
-            timeout=seconds(timeout, f'timeout of node "{id}"') if timeout is not None else None,
+            timeout=_limit(id, "timeout", timeout),
             queue=_queue(id, queue),
             priority=check_priority(priority) if priority is not None else None,
             fallback=_identifier(f'fallback of node "{id}"', fallback) if fallback is not None else None,
             handles=_handles(id, on_error, for_nodes, error_types),
             on_exhausted=check_on_exhausted(on_exhausted),
             when=self._condition(id, body, when),
+            compensate=f"{UNDO}{id}" if compensate is not None else None,
+            queue_timeout=_limit(id, "queue_timeout", queue_timeout),
+            deadline=_limit(id, "deadline", deadline),
+            heartbeat_timeout=_limit(id, "heartbeat_timeout", heartbeat_timeout),
         )
+        if compensate is not None:
+            about: dict[str, Any] = {"queue": queue, "priority": priority, "params": params}
+            about |= {"retry": compensate_retry, "timeout": compensate_timeout}
+            return self.add_node(f"{UNDO}{id}", compensate, **about)
+        if compensate_retry is not None or compensate_timeout is not None:
+            raise GraphError(f'Node "{id}" says how its undo is to run and has none. Add compensate=….')
         return self
 
     def build(self) -> Workflow:
@@ -265,6 +284,10 @@ def _handles(
 def _stable(names: Iterable[Any]) -> tuple[Any, ...]:
     """Return the names in an order of their own: a set's differs between processes, the checksum must not."""
     return tuple(sorted(names, key=str) if isinstance(names, (set, frozenset)) else names)
+
+
+def _limit(id: str, option: str, given: Duration | None) -> float | None:
+    return seconds(given, f'{option} of node "{id}"') if given is not None else None
 
 
 def _retry(id: str, policy: Any) -> RetryPolicy | None:

@@ -143,7 +143,8 @@ def encode_graph(graph: Graph) -> dict[str, Any]:
 
 
 _NODE_DEFAULTS = NodeSpec("", "")
-_PLAIN = ("lane", "timeout", "queue", "priority", "fallback", "on_exhausted", "when")
+_PLAIN = ("lane", "timeout", "queue", "priority", "fallback", "on_exhausted", "when", "compensate",
+          "queue_timeout", "deadline", "heartbeat_timeout")  # fmt: skip
 
 
 def _encode_node(node: NodeSpec) -> dict[str, Any]:

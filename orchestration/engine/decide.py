@@ -43,7 +43,8 @@ N, E = NodeStatus, ExecutionStatus
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one attempt ended. `result` is JSON text; `duration` and `queued` are ms; `jitter` is in [0, 1)."""
+    """How one attempt ended. `result` is JSON text; `duration` and `queued` are ms; `jitter` is in
+    [0, 1)."""
 
     key: Key
     outcome: Outcome
@@ -55,6 +56,7 @@ class Result:
     worker: str = ""
     alone: bool = True
     jitter: float = field(default=1.0)
+    left: float | None = None  # seconds to the node's deadline
 
 
 def begin(graph: Graph, view: View, about: dict[str, Any]) -> list[Command]:
@@ -118,7 +120,7 @@ def _failed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Comm
     error = result.error or {}
     policy = graph.nodes[row.key.node].retry
     delay = delay_after(policy, row.attempt, error.get("types", ()), result.asked, result.jitter)
-    if delay is None:
+    if delay is None or (result.left is not None and delay >= result.left):
         yield from _fail(graph, view, row, error, result)
         return
     assert policy is not None
@@ -134,6 +136,13 @@ def _failed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Comm
     yield Emit("node.retrying", row.key, row.attempt, data)
     if view.status is E.PAUSED:
         yield Hold(row.key, True)
+
+
+def overdue(graph: Graph, view: View, key: Key, error: dict[str, Any]) -> list[Command]:
+    """Return what follows where a row has waited for longer than it may, or its attempts have taken longer."""
+    row = view.row(key)
+    data = {"error": brief(error), "attempts": row.attempt, "outcome": Outcome.TIMED_OUT.value}
+    return [*give_up(graph, view, row, error, data)]
 
 
 def _fail(graph: Graph, view: View, row: Row, error: dict[str, Any], result: Result) -> Iterator[Command]:
@@ -214,10 +223,13 @@ def finish(view: View, duration: float | None) -> list[Command]:
     if view.status.is_terminal or view.open:
         return []
     data: dict[str, Any] = {"duration": duration}
-    if view.status is E.CANCELLING and not view.doomed:
+    rolled_back = view.status is E.COMPENSATING and view.rollback and not view.left_undone
+    if rolled_back or (view.status is E.CANCELLING and not view.doomed):
         return [Move(E.CANCELLED), Emit("execution.cancelled", data=data)]
     if view.failures:
-        return [Move(E.FAILED), Emit("execution.failed", data={**data, "error": brief(view.error or {})})]
+        error = view.error or {}
+        left = {name: error[name] for name in ("undone", "undone_count") if view.left_undone}
+        return [Move(E.FAILED), Emit("execution.failed", data={**data, "error": brief(error), **left})]
     return [Move(E.SUCCEEDED), Emit("execution.completed", data=data)]
 
 

@@ -148,6 +148,24 @@ class NodeTimeout(Igon7Error, TimeoutError):
     code = "node_timeout"
 
 
+class DeadlineExceeded(NodeTimeout):
+    """The attempts at the node took longer together than its deadline of {deadline:g} s."""
+
+    code = "node_deadline"
+
+
+class HeartbeatTimeout(NodeTimeout):
+    """The body said nothing for longer than its heartbeat timeout of {timeout:g} s. Call ctx.heartbeat() more often."""
+
+    code = "node_heartbeat_timeout"
+
+
+class QueueTimeout(NodeTimeout):
+    """No worker began the node within its queue timeout of {timeout:g} s. Look at the workers that serve its queue."""
+
+    code = "node_queue_timeout"
+
+
 class NodeLost(Igon7Error):
     """The worker that ran this node disappeared {losses} times in a row; the node is treated as poison.
     Look at what it does to its process (memory, exit, native code), then retry it."""

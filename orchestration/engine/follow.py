@@ -39,7 +39,8 @@ def give_up(
     yield Emit("node.failed", row.key, row.attempt, data)
     if not graph.is_rescuer(row.key.node):
         yield Blame({"node": row.key.node, **error})
-        if graph.on_failure == "fail_fast" and not (cancelling or view.doomed):
+        fails_fast = graph.on_failure == "fail_fast" and row.key.node not in graph.undos
+        if fails_fast and not (cancelling or view.doomed):
             yield Doom()
         yield from tell_dependents(graph, view, row.key, failed=1)
     elif (waiting := _waiting(graph, view, row.key)) is not None:

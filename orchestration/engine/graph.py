@@ -38,6 +38,10 @@ class NodeSpec:
     handles: Handles | None = None  # what it catches; such a node is an error boundary
     on_exhausted: str = "fail"  # or "pause": a person decides
     when: str | None = None  # "module:qualname" of a callable that says whether the node runs
+    compensate: str | None = None  # the node that undoes what this one did
+    queue_timeout: float | None = None  # seconds from ready to started
+    deadline: float | None = None  # seconds for all attempts, from the first time it was ready
+    heartbeat_timeout: float | None = None  # seconds between two words of its body
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,12 @@ class Graph:
     @cached_property
     def roots(self) -> tuple[str, ...]:
         return tuple(
-            node.id for node in self.nodes.values() if not node.depends_on and not self.is_rescuer(node.id)
+            node.id for node in self.nodes.values() if not node.depends_on and not self.is_companion(node.id)
         )
 
     @cached_property
     def sinks(self) -> tuple[str, ...]:
-        return tuple(id for id in self.nodes if not self.children[id] and not self.is_rescuer(id))
+        return tuple(id for id in self.nodes if not self.children[id] and not self.is_companion(id))
 
     @cached_property
     def primaries(self) -> Mapping[str, str]:
@@ -84,9 +88,23 @@ class Graph:
         """The fallbacks and error boundaries: they run for others, and no edge leads to them."""
         return frozenset([*self.primaries, *(node.id for node in self.boundaries)])
 
+    @cached_property
+    def undos(self) -> Mapping[str, str]:
+        """Each undo's node."""
+        return {node.compensate: node.id for node in self.nodes.values() if node.compensate is not None}
+
+    @cached_property
+    def companions(self) -> frozenset[str]:
+        """The fallbacks, error boundaries and undos: they run for others, and no edge leads to them."""
+        return self.rescuers | frozenset(self.undos)
+
     def is_rescuer(self, id: str) -> bool:
         """Say whether the node is a fallback or an error boundary."""
         return id in self.rescuers
+
+    def is_companion(self, id: str) -> bool:
+        """Say whether the node is a fallback, an error boundary or an undo."""
+        return id in self.companions
 
     def descendants(self, ids: Iterable[str]) -> set[str]:
         """Return every node downstream of `ids`, themselves not included unless reached."""
@@ -119,7 +137,7 @@ def make_graph(
         byid[node.id] = node
     graph = Graph(name, MappingProxyType(byid), output, timeout, check_on_failure(on_failure))
     _check_dependencies(graph)
-    check_rescuers(graph)
+    check_companions(graph)
     _check_joins(graph)
     _check_cycles(graph)
     if output is not None and output not in byid:
@@ -141,8 +159,8 @@ def _check_dependencies(graph: Graph) -> None:
                 raise UnknownDependency(workflow=graph.name, node=node.id, dependency=parent, hint=hint)
 
 
-def check_rescuers(graph: Graph) -> None:
-    """Raise GraphError, naming the nodes, where fallbacks or error boundaries make no sense."""
+def check_companions(graph: Graph) -> None:
+    """Raise GraphError, naming the nodes, where fallbacks, error boundaries or undos make no sense."""
     for node in graph.nodes.values():
         if node.when is not None and graph.is_rescuer(node.id):
             raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" runs only when another has failed, and has a'
@@ -154,13 +172,17 @@ def check_rescuers(graph: Graph) -> None:
             )
         _check_fallback(graph, node)
         _check_boundary(graph, node)
+        _check_undo(graph, node)
         for parent in node.depends_on:
+            if parent in graph.undos:
+                raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" depends on "{parent}", which undoes'
+                                 " another node after the execution has failed.")  # fmt: skip
             if graph.is_rescuer(parent):
                 whom = graph.primaries.get(parent)
                 hint = f'Depend on "{whom}", whose result it gives.' if whom else "Depend on what it handles."
                 raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" depends on "{parent}", which runs only'
                                  f" when another has failed. {hint}")  # fmt: skip
-    if graph.output is not None and graph.output in graph.nodes and graph.is_rescuer(graph.output):
+    if graph.output is not None and graph.output in graph.nodes and graph.is_companion(graph.output):
         raise GraphError(f'The output of workflow "{graph.name}" is "{graph.output}", which runs only when another'
                          " node has failed. Name that node.")  # fmt: skip
 
@@ -214,6 +236,25 @@ def _check_boundary(graph: Graph, node: NodeSpec) -> None:
         TopologicalSorter(named).prepare()
     except _Cycle as found:
         raise CycleError(workflow=graph.name, path=" → ".join(found.args[1])) from None
+
+
+def _check_undo(graph: Graph, node: NodeSpec) -> None:
+    if node.compensate is None:
+        return
+    wrong = lambda text: GraphError(f'Node "{node.id}" of workflow "{graph.name}" {text}')  # noqa: E731
+    undo = graph.nodes.get(node.compensate)
+    if undo is None:
+        hint = suggest(node.compensate, graph.nodes)
+        raise wrong(f'is undone by "{node.compensate}", which does not exist. {hint}')
+    if graph.undos[undo.id] != node.id:
+        raise wrong(f'shares the undo "{undo.id}" with "{graph.undos[undo.id]}". Give each its own.')
+    if undo.depends_on or undo.when or graph.is_rescuer(undo.id) or undo.fallback or undo.compensate:
+        raise wrong(f'is undone by "{undo.id}", which has edges, a condition, a fallback or an undo of its own, or'
+                    " handles errors. An undo is a plain node that nothing leads to.")  # fmt: skip
+    if undo.on_exhausted != "fail":
+        raise wrong(
+            f'is undone by "{undo.id}", which has an `on_exhausted`. A failed undo ends the execution.'
+        )
 
 
 def _check_joins(graph: Graph) -> None:

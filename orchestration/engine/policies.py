@@ -24,6 +24,11 @@ def type_name(error_type: ErrorType) -> str:
     return f"{error_type.__module__}.{error_type.__qualname__}"
 
 
+def type_names(error: BaseException) -> list[str]:
+    """Return the names of an error's type and of those it derives from, as retry rules and boundaries compare them."""
+    return [type_name(kind) for kind in type(error).__mro__ if kind is not object]
+
+
 def _type_names(option: str, kinds: Iterable[ErrorType]) -> tuple[str, ...]:
     if isinstance(kinds, (str, type)) or not isinstance(kinds, Iterable):
         raise InvalidOption(

@@ -25,7 +25,7 @@ Tried = Literal["nobody", "fallback", "boundary", "person"]
 def rescuer(graph: Graph, key: Key, types: Sequence[str], tried: Tried = "nobody") -> Key | None:
     """Return the key of who comes next for a node that failed with these types, or None: one boundary is the last."""
     spec = graph.nodes[key.node]
-    if tried in ("boundary", "person"):
+    if tried in ("boundary", "person") or key.node in graph.undos:
         return None
     if spec.fallback is not None and tried == "nobody":
         return Key(spec.fallback, for_node=key.node)
@@ -59,6 +59,15 @@ def concerned(graph: Graph, key: Key) -> Iterator[str]:
     while at:
         yield at
         at = graph.primaries.get(at, "")
+
+
+def helpers(graph: Graph, node: str) -> Iterator[str]:
+    """Yield the nodes that may run for this one: its fallbacks and every boundary."""
+    at = graph.nodes[node].fallback
+    while at is not None:
+        yield at
+        at = graph.nodes[at].fallback
+    yield from (boundary.id for boundary in graph.boundaries)
 
 
 def owner(graph: Graph, key: Key) -> str:

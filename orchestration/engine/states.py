@@ -87,15 +87,17 @@ EXECUTION_SETTLE: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
 }
 EXECUTION_VERB: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.SUCCEEDED: frozenset({E.RUNNING}),
-    E.FAILED: frozenset({E.RUNNING}),
+    E.FAILED: frozenset({E.RUNNING, E.COMPENSATING}),  # the latter to try a failed undo again
     E.CANCELLED: frozenset({E.RUNNING}),
     E.TERMINATED: frozenset({E.RUNNING}),
 }
 
 _NODE_ENDS = NODE_TERMINAL
 NODE_SETTLE: dict[NodeStatus, frozenset[NodeStatus]] = {
-    N.PENDING: frozenset({N.READY, N.RUNNING, N.SKIPPED, N.UPSTREAM_FAILED, N.CANCELLED}),
-    N.READY: frozenset({N.RUNNING, N.BLOCKED, N.FAILED, N.SKIPPED, N.CANCELLED}),
+    N.PENDING: frozenset({N.READY, N.RUNNING, N.RECOVERED, N.SKIPPED, N.UPSTREAM_FAILED, N.CANCELLED}),
+    N.READY: frozenset(
+        {N.RUNNING, N.WAITING, N.ATTENTION, N.BLOCKED, N.RECOVERED, N.FAILED, N.SKIPPED, N.CANCELLED}
+    ),
     N.RUNNING: frozenset(
         {
             N.READY,
@@ -111,7 +113,7 @@ NODE_SETTLE: dict[NodeStatus, frozenset[NodeStatus]] = {
     ),
     N.WAITING: frozenset({N.READY, N.ATTENTION, N.SUCCEEDED, N.RECOVERED, N.FAILED, N.CANCELLED}),
     N.ATTENTION: frozenset({N.READY, N.SUCCEEDED, N.RECOVERED, N.SKIPPED, N.FAILED, N.CANCELLED}),
-    N.BLOCKED: frozenset({N.READY, N.FAILED, N.SKIPPED, N.CANCELLED}),
+    N.BLOCKED: frozenset({N.READY, N.RECOVERED, N.FAILED, N.SKIPPED, N.CANCELLED}),
     **{status: frozenset() for status in NODE_TERMINAL},
 }
 

@@ -51,6 +51,8 @@ class View:
     blocked: int = 0
     expired: bool = False
     doomed: bool = False  # it ends as FAILED, though what is left of it is cancelled
+    rollback: bool = False  # it is cancelled, and what succeeded is to be undone
+    left_undone: bool = False  # an undo has failed, and with it the execution
     error: dict[str, Any] | None = None
     rows: dict[Key, Row] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ class Requeue:
     refund: bool = False
     loss: bool = False
     error: dict[str, Any] | None = None
+    anew: bool = False  # a person has asked for it: its deadline begins anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +169,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Move the execution; with `verb`, out of a terminal status too."""
+    """Move the execution; with `verb`, out of a terminal status too; `rollback` says how it is cancelled."""
 
     status: ExecutionStatus
     verb: bool = False
+    rollback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,14 @@ class Blame:
 @dataclass(frozen=True, slots=True)
 class Doom:
     """Let nothing more begin: what is left is cancelled next, and the execution has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """An undo has failed, and these nodes (the first of `count`) are left as they are: the execution has failed."""
+
+    nodes: tuple[str, ...]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +228,7 @@ Command = (
     | Move
     | Blame
     | Doom
+    | Leave
     | Supersede
     | Reopen
 )
@@ -259,9 +272,9 @@ def apply(view: View, command: Command) -> None:
 
 def _apply_to_execution(view: View, command: Command) -> None:
     match command:
-        case Move(status, verb):
+        case Move(status, verb, rollback):
             check_execution_move(view.status, status, verb=verb)
-            view.status = status
+            view.status, view.rollback = status, view.rollback or rollback
         case Blame(error, expired):
             view.failures += 1
             view.expired |= expired
@@ -269,11 +282,15 @@ def _apply_to_execution(view: View, command: Command) -> None:
             view.error = view.error or error
         case Doom():
             view.doomed = True
+        case Leave(nodes, count):
+            view.left_undone = True
+            view.error = {**(view.error or {}), "undone": list(nodes), "undone_count": count}
         case Supersede(key):
             del view.rows[key]
         case Reopen(generation, failures, error):
             view.generation, view.failures, view.error = generation, failures, error
             view.expired = view.doomed = False
+            view.rollback = view.left_undone = False
 
 
 def _move(row: Row, status: NodeStatus) -> None:

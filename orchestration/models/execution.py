@@ -71,6 +71,15 @@ class Execution(models.Model):
         on_delete=models.PROTECT,
         related_name="+",
     )
+    forked_from = models.ForeignKey(
+        "self",
+        verbose_name=_("forked from"),
+        null=True,
+        db_index=False,
+        db_constraint=False,
+        on_delete=models.DO_NOTHING,
+        related_name="+",
+    )  # another execution, whose results or input it has taken over
     created_at = models.DateTimeField(_("created"))
     started_at = models.DateTimeField(_("started"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
@@ -107,6 +116,9 @@ class Execution(models.Model):
                 condition=Q(deadline_at__isnull=False, finished_at__isnull=True),
             ),
             models.Index(fields=["parent"], name="execution_by_parent", condition=Q(parent__isnull=False)),
+            models.Index(
+                fields=["forked_from"], name="execution_by_origin", condition=Q(forked_from__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -155,6 +167,11 @@ class NodeRun(models.Model):
     ready_at = models.DateTimeField(_("ready"), null=True)
     started_at = models.DateTimeField(_("started"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
+    expires_at = models.DateTimeField(
+        _("expires"), null=True
+    )  # when it fails unless it has begun or ended by then
+    deadline_at = models.DateTimeField(_("deadline"), null=True)  # by when all its attempts must be over
+    input = WrittenJSONField(_("input"), null=True)  # what a person has put in the place of the execution's
     progress = models.JSONField(_("progress"), null=True)
     result = WrittenJSONField(_("result"), null=True)
     error = models.JSONField(_("error"), null=True)
@@ -192,6 +209,16 @@ class NodeRun(models.Model):
             models.Index(fields=["execution"], name="node_verdict_due", condition=~Q(verdict="")),
             models.Index(fields=["execution"], name="node_blocked", condition=Q(status=NodeStatus.BLOCKED)),
             models.Index(fields=["execution"], name="node_asking", condition=Q(status=NodeStatus.ATTENTION)),
+            # compensation: the next undo. sweep: what has waited or tried for too long.
+            models.Index(
+                fields=["execution", "id"],
+                name="node_undo_to_come",
+                condition=Q(status=NodeStatus.PENDING) & ~Q(for_node=""),
+            ),
+            models.Index(
+                fields=["expires_at"], name="node_expiring",
+                condition=Q(expires_at__isnull=False, finished_at__isnull=True),
+            ),
         ]  # fmt: skip
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ from orchestration.engine import uuid7
 from orchestration.engine.durations import seconds
 from orchestration.engine.errors import InvalidOption
 from orchestration.engine.states import ExecutionStatus
-from orchestration.models import Execution
+from orchestration.models import BulkItem, Execution
 
 from .lookups import Holds
 
@@ -47,6 +47,7 @@ class ExecutionFilter:
     since: str = ""
     until: str = ""
     q: str = ""
+    bulk: str = ""
 
     @classmethod
     def from_query(cls, query: Query) -> Self:
@@ -61,6 +62,8 @@ class ExecutionFilter:
         for name in ("since", "until"):
             for value in found[name]:
                 moment(value, name)
+        for value in found["bulk"]:
+            _uuid("bulk", value)
         single = {name: (found[name] or ("",))[-1] for name in _SINGLE}
         return cls(**cast(Any, found | single))
 
@@ -101,6 +104,9 @@ class ExecutionFilter:
             queryset = queryset.filter(_not_before(moment(self.since, "since")))
         if self.until:
             queryset = queryset.filter(_before(moment(self.until, "until")))
+        if self.bulk:
+            picked = BulkItem.objects.filter(act=_uuid("bulk", self.bulk))
+            queryset = queryset.filter(pk__in=picked.values("execution"))
         return queryset.filter(_text(self.q)) if self.q else queryset
 
     def _by_workflow(self, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
@@ -111,7 +117,12 @@ class ExecutionFilter:
         return queryset
 
 
-_SINGLE = ("started_by", "since", "until", "q")
+def _key(name: str) -> str:
+    return f"-{name.removeprefix('not_')}" if name.startswith("not_") else name
+
+
+_SINGLE = ("started_by", "since", "until", "q", "bulk")
+KEYS = tuple(_key(field.name) for field in fields(ExecutionFilter))
 
 
 def moment(text: str, option: str) -> datetime:
@@ -130,10 +141,6 @@ def moment(text: str, option: str) -> datetime:
 def _next(day: date) -> date:
     # "until the 31st" means the whole of the 31st.
     return day + timedelta(days=1)
-
-
-def _key(name: str) -> str:
-    return f"-{name.removeprefix('not_')}" if name.startswith("not_") else name
 
 
 def _name(key: str) -> str:
@@ -169,6 +176,13 @@ def _before(at: datetime) -> Q:
 
 def _ms(at: datetime) -> int:
     return max(0, int(at.timestamp() * 1000))
+
+
+def _uuid(option: str, text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise InvalidOption(option=option, value=text, expected="the id of a bulk act") from None
 
 
 def _text(text: str) -> Q:

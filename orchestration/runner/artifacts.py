@@ -63,13 +63,22 @@ def _check(name: str, data: bytes, content_type: str) -> None:
 
 
 def read(claim: Claim, reference: Any) -> bytes:
-    """Return the bytes of an artifact of this execution. Raises UnknownArtifact."""
+    """Return the bytes of an artifact of this execution, or of one that it was forked from. Raises UnknownArtifact."""
     id = reference.get("artifact") if isinstance(reference, dict) else reference
     try:
-        rows = models.Artifact.objects.filter(execution_id=claim.execution_id)
-        row = patiently(lambda: rows.get(pk=uuid.UUID(str(id))))
+        row = patiently(lambda: models.Artifact.objects.get(pk=uuid.UUID(str(id))))
     except (ValueError, models.Artifact.DoesNotExist):
         raise UnknownArtifact(id=id) from None
+    if not patiently(lambda: _is_of_line(claim.execution_id, row.execution_id)):
+        raise UnknownArtifact(id=id)
     with default_storage.open(row.path) as file:
         data: bytes = file.read()
     return data
+
+
+def _is_of_line(execution: uuid.UUID, wanted: uuid.UUID) -> bool:
+    """Say whether `wanted` is the execution or one whose results it has taken over."""
+    at: uuid.UUID | None = execution
+    while at is not None and at != wanted:
+        at = models.Execution.objects.values_list("forked_from_id", flat=True).get(pk=at)
+    return at is not None

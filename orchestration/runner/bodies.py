@@ -19,6 +19,7 @@ from orchestration.engine.codec import dump_payload
 from orchestration.engine.decide import Result
 from orchestration.engine.durations import seconds
 from orchestration.engine.errors import (
+    DeadlineExceeded,
     DoNotRetry,
     Igon7Error,
     NodeCancelled,
@@ -28,7 +29,7 @@ from orchestration.engine.errors import (
     RetryAfter,
 )
 from orchestration.engine.graph import NodeSpec
-from orchestration.engine.policies import type_name
+from orchestration.engine.policies import type_names
 from orchestration.engine.retry import Asked
 from orchestration.engine.states import Outcome
 
@@ -52,7 +53,7 @@ in_body = _Flag()
 def run_sync(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> tuple[Outcome, Any]:
     """Run a sync body in the main thread; return the outcome and its result or error."""
     try:
-        with _alarm(held, spec.timeout):
+        with _alarm(held, spec):
             value = body(ctx)
     except BaseException as error:
         return _outcome(held, error), error
@@ -61,16 +62,20 @@ def run_sync(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> 
 
 async def run_async(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> tuple[Outcome, Any]:
     """Run an async body on the event loop; return the outcome and its result or error."""
-    if spec.timeout is not None:  # for a body that blocks the event loop, which then cannot time it out
-        held.kill_at = time.monotonic() + spec.timeout + GRACE
+    due, late = _due(held, spec)
+    left = max(0.0, due - time.monotonic()) if late is not None else None
+    if late is not None:  # for a body that blocks the event loop, which then cannot time it out
+        held.kill_at = due + GRACE
     try:
-        async with asyncio.timeout(spec.timeout) as limit:
+        async with asyncio.timeout(left) as limit:
             value = await body(ctx)
     except TimeoutError as error:
-        if limit.expired():
-            return Outcome.TIMED_OUT, NodeTimeout(timeout=spec.timeout)
+        if late is not None and limit.expired():
+            return Outcome.TIMED_OUT, late
         return _outcome(held, error), error
     except BaseException as error:
+        if isinstance(error, asyncio.CancelledError) and held.late is not None:
+            return Outcome.TIMED_OUT, held.late
         return _outcome(held, error), error
     finally:
         held.kill_at = None
@@ -86,24 +91,37 @@ def _outcome(held: Held, error: BaseException) -> Outcome:
     return Outcome.TIMED_OUT if isinstance(error, NodeTimeout) else Outcome.FAILED
 
 
+def _due(held: Held, spec: NodeSpec) -> tuple[float, NodeTimeout | None]:
+    """Return when the body must be over (monotonic seconds) and what it is told then; never, and nothing."""
+    held.silence, held.said_at = spec.heartbeat_timeout, time.monotonic()
+    limits: list[tuple[float, NodeTimeout]] = []
+    if spec.timeout is not None:
+        limits.append((time.monotonic() + spec.timeout, NodeTimeout(timeout=spec.timeout)))
+    if held.deadline is not None:
+        limits.append((held.deadline, DeadlineExceeded(deadline=spec.deadline)))
+    return min(limits, key=lambda limit: limit[0], default=(math.inf, None))
+
+
 @contextmanager
-def _alarm(held: Held, timeout: float | None) -> Iterator[None]:
-    """Interrupt the main thread after `timeout`; the alarm raises only while the flag is up, and for its own body."""
-    due = math.inf if timeout is None else time.monotonic() + timeout
+def _alarm(held: Held, spec: NodeSpec) -> Iterator[None]:
+    """Interrupt the main thread when time is up; the alarm raises only while the flag is up, and for its own body."""
+    due, late = _due(held, spec)
 
     def ring(*_: Any) -> None:
         if in_body.up and held.gone:
             raise Interrupted
-        if in_body.up and time.monotonic() >= due:
-            raise NodeTimeout(timeout=timeout)
+        if in_body.up and held.late is not None:
+            raise held.late
+        if in_body.up and late is not None and time.monotonic() >= due:
+            raise late
 
     # django-q2 resets SIGALRM after a task, so it is armed anew each time.
     signal.signal(signal.SIGALRM, ring)
     held.interrupt = lambda: signal.pthread_kill(_main_thread_id(), signal.SIGALRM)
-    if timeout is not None:
+    if late is not None:
         # A hair late rather than early: the handler compares with the same clock.
-        signal.setitimer(signal.ITIMER_REAL, timeout + 0.001)
-        held.kill_at = time.monotonic() + timeout + GRACE
+        signal.setitimer(signal.ITIMER_REAL, max(0.0, due - time.monotonic()) + 0.001)
+        held.kill_at = due + GRACE
     in_body.up = True
     try:
         if held.gone:  # lost between the claim and here, when there was nothing to interrupt
@@ -150,7 +168,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     message = _message(error)
     data: dict[str, Any] = {
         "type": type(error).__name__,
-        "types": [type_name(kind) for kind in type(error).__mro__ if kind is not object],
+        "types": type_names(error),
         "message": _clean(message)[:4000],
         "traceback": _clean(_traceback(error)),
     }
@@ -192,7 +210,7 @@ def _ask(spec: NodeSpec, error: BaseException, attempt: int, ctx: Any) -> Asked:
     """Return what the body or the author's `on_retry` asks for: seconds, False, or None for the policy's own way."""
     if isinstance(error, RetryAfter):
         return float(error.delay)
-    if isinstance(error, DoNotRetry | SystemExit):
+    if isinstance(error, DoNotRetry | DeadlineExceeded | SystemExit):
         return False
     if spec.retry is None or spec.retry.on_retry is None or attempt >= spec.retry.max_attempts:
         return None

@@ -8,16 +8,19 @@ import datetime as dt
 import json
 import logging
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import InvalidOption, NodeCancelled, UnknownResult
 from orchestration.engine.graph import Graph, NodeSpec, suggest
 from orchestration.engine.recovery import concerned, owner
 from orchestration.engine.states import NODE_OK
+from orchestration.engine.view import Key
 from orchestration.store.leases import Line
 from security.principals import Principal
 
@@ -26,14 +29,17 @@ from .patience import patiently
 from .seat import Held
 
 MESSAGE_LIMIT = 64 * 1024
+DETAILS_LIMIT = 64 * 1024
 LINES_LIMIT = 100_000  # of one attempt
 
 
 class Results(Mapping[str, Any]):
     """Results of nodes upstream, by id. A node without a result raises UnknownResult; `.get` gives None."""
 
-    def __init__(self, graph: Graph, spec: NodeSpec, load: Callable[[list[str]], dict[str, Any]]) -> None:
-        self._graph, self._spec, self._load = graph, spec, load
+    def __init__(
+        self, graph: Graph, upstream: Sequence[str], load: Callable[[list[str]], dict[str, Any]]
+    ) -> None:
+        self._graph, self._upstream, self._load = graph, upstream, load
         self._known: dict[str, tuple[str, str | None]] = {}
         self._closed = False
 
@@ -53,21 +59,21 @@ class Results(Mapping[str, Any]):
                 node=node, why="an async body sees what its node depends on; add it to depends_on."
             )
         if node not in self._known:
-            wanted = [n for n in self._spec.depends_on if n not in self._known]
+            wanted = [n for n in self._upstream if n not in self._known]
             self._known |= self._load(wanted if node in wanted else [*wanted, node])
         return self._known.get(node, ("not reached", None))
 
     def prefetch(self) -> None:
         """Read the predecessors' results now (async bodies must not wait for a database on the event loop)."""
-        if self._spec.depends_on:
-            self._known |= self._load(list(self._spec.depends_on))
+        if self._upstream:
+            self._known |= self._load(list(self._upstream))
         self._closed = True
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._spec.depends_on)
+        return iter(self._upstream)
 
     def __len__(self) -> int:
-        return len(self._spec.depends_on)
+        return len(self._upstream)
 
     def __contains__(self, node: object) -> bool:
         return self.get(str(node)) is not None if node in self._graph.nodes else False
@@ -117,9 +123,7 @@ class Context:
         self.attempt = claim.attempt
         # A copy: the spec is shared by every execution that this process runs.
         self.params: dict[str, Any] = copy.deepcopy(dict(spec.params)) if spec.params else {}
-        # A rescuer sees what the node saw for which it runs.
-        upstream = graph.nodes[owner(graph, claim.key)] if claim.key.for_node else spec
-        self.results = Results(graph, upstream, self._load_results)
+        self.results = Results(graph, _upstream(graph, claim.key, spec), self._load_results)
 
     @cached_property
     def log(self) -> logging.Logger:
@@ -140,7 +144,7 @@ class Context:
     @cached_property
     def _error(self) -> Failure | None:
         key = self._held.claim.key
-        if not key.for_node:
+        if not self._graph.is_rescuer(key.node):
             return None
         names = list(concerned(self._graph, key))
         found = patiently(lambda: memory.error_of(self._held.claim.execution_id, names))
@@ -154,8 +158,9 @@ class Context:
 
     @property
     def input(self) -> Any:
-        """The execution's input, plain JSON."""
-        return self._about()["input"]
+        """The execution's input, plain JSON; or what a person has put in its place for this node."""
+        edited = self._held.claim.input
+        return self._about()["input"] if edited is None else json.loads(edited)
 
     @property
     def principal(self) -> Principal:
@@ -165,6 +170,11 @@ class Context:
     def progress(self, fraction: float, text: str = "") -> None:
         """Show how far the body is (0…1), and with what. Raises InvalidOption, and NodeCancelled."""
         _report(self._held, fraction, text)
+        self.check_cancelled()
+
+    def heartbeat(self, details: Any = None) -> None:
+        """Say that the body is alive, and what it is at. Raises NotSerialisable, and NodeCancelled."""
+        _beat(self._held, details)
         self.check_cancelled()
 
     def artifact(
@@ -225,6 +235,11 @@ class AsyncContext(Context):
         super().progress(fraction, text)
         return Done()
 
+    def heartbeat(self, details: Any = None) -> Done:  # type: ignore[override]
+        """Say that the body is alive. Raises NotSerialisable, and NodeCancelled."""
+        super().heartbeat(details)
+        return Done()
+
     def is_cancelled(self) -> Answer:  # type: ignore[override]
         """Say whether the execution is being cancelled."""
         return Answer(super().is_cancelled())
@@ -248,12 +263,42 @@ class AsyncContext(Context):
         return await asyncio.get_running_loop().run_in_executor(self._database, function, *args)
 
 
+def _upstream(graph: Graph, key: Key, spec: NodeSpec) -> tuple[str, ...]:
+    """Return whose results the body sees: a rescuer what the node saw for which it runs, an undo that node's too."""
+    if not key.for_node:
+        return spec.depends_on
+    own = (graph.undos[key.node],) if key.node in graph.undos else ()
+    return tuple(dict.fromkeys([*graph.nodes[owner(graph, key)].depends_on, *own]))
+
+
 def _report(held: Held, fraction: float, text: str) -> None:
     number = isinstance(fraction, (int, float)) and not isinstance(fraction, bool) and math.isfinite(fraction)
     if not number or not 0 <= fraction <= 1:
         raise InvalidOption(option="progress", value=fraction, expected="a number from 0 to 1")
-    said = str(text)[:500].replace("\0", "").encode("utf-8", "replace").decode()
-    held.progress = {"fraction": float(fraction), "text": said, "at": dt.datetime.now(dt.UTC).isoformat()}
+    _say(held, fraction=float(fraction), text=_clean(str(text)))
+
+
+def _beat(held: Held, details: Any) -> None:
+    if details is None:
+        held.said_at = time.monotonic()
+        return
+    text = (
+        details
+        if isinstance(details, str)
+        else dump_payload(details, "details of a heartbeat", DETAILS_LIMIT)
+    )
+    _say(held, text=_clean(text))
+
+
+def _clean(text: str) -> str:
+    return text[:500].replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _say(held: Held, **what: Any) -> None:
+    """Note what the body says; what it has said of the rest stays."""
+    held.said_at = time.monotonic()
+    held.said = {**held.said, **what, "at": dt.datetime.now(dt.UTC).isoformat()}
+    held.progress = held.said
 
 
 def _logger(held: Held) -> logging.Logger:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, InterfaceError, connection
 
 from orchestration.engine.decide import Result
-from orchestration.engine.errors import NodeTimeout
+from orchestration.engine.errors import HeartbeatTimeout, NodeTimeout
 from orchestration.engine.states import Outcome
 from orchestration.store import leases
 from orchestration.store.outcomes import Settled
@@ -136,6 +136,10 @@ class Heartbeat(threading.Thread):
 
     def _enforce_timeouts(self, held: list[Held], now: float) -> None:
         for one in held:
+            silent = one.silence is not None and now - one.said_at > one.silence
+            if silent and one.is_in_body and one.late is None and not one.gone:
+                one.late = HeartbeatTimeout(timeout=one.silence)
+                _interrupt(one)
             if one.is_in_body and one.kill_at is not None and now > one.kill_at:
                 self._die_for(one)
 
@@ -153,7 +157,7 @@ class Heartbeat(threading.Thread):
 
     def _timed_out(self, one: Held) -> Result:
         limit = (one.kill_at or 0.0) - bodies.GRACE - (one.begun_at or 0.0)
-        error = bodies.describe(NodeTimeout(timeout=round(limit, 3)))
+        error = bodies.describe(one.late or NodeTimeout(timeout=round(limit, 3)))
         took = (time.monotonic() - (one.begun_at or 0.0)) * 1000
         return Result(one.claim.key, Outcome.TIMED_OUT, error=error, duration=took, worker=self.seat.label)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orchestration.engine.decide import ALONE_AFTER
+from orchestration.engine.errors import NodeTimeout
 from orchestration.store.claim import Claim
 from orchestration.store.leases import Line
 
@@ -27,10 +28,15 @@ class Held:
     gone: bool = False  # the claim is no longer ours: terminated, or taken over
     released: bool = False  # stopped by us, to be handed back
     interrupt: Callable[[], None] | None = None  # make the body stop now
+    late: NodeTimeout | None = None  # its deadline is over, or it has said nothing for too long
+    deadline: float | None = None  # when all its attempts must be over
+    silence: float | None = None  # seconds that it may say nothing
+    said_at: float = 0.0  # when it last said something
     kill_at: float | None = None  # when a body that ignores its timeout takes the process down
     lines: list[Line] = field(default_factory=list)
     count: int = 0
-    progress: dict[str, object] | None = None
+    progress: dict[str, object] | None = None  # to be written
+    said: dict[str, object] = field(default_factory=dict)
 
     @property
     def is_in_body(self) -> bool:
@@ -62,7 +68,7 @@ class Seat:
 
     def take(self, claims: list[Claim], lane: str, asked: float) -> list[Held]:
         """Note claims as held and return them; `asked` is when they were asked for, before which no lease began."""
-        taken = [Held(claim, lane, renewed_at=asked) for claim in claims]
+        taken = [Held(claim, lane, renewed_at=asked, deadline=_deadline(claim, asked)) for claim in claims]
         with self._lock:
             self._held.update({held.claim.run_id: held for held in taken})
             self.solo = self.solo or any(claim.losses >= ALONE_AFTER for claim in claims)
@@ -87,3 +93,7 @@ class Seat:
     @property
     def empty(self) -> bool:
         return not self._held
+
+
+def _deadline(claim: Claim, asked: float) -> float | None:
+    return asked + claim.left if claim.left is not None else None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from orchestration.engine.errors import UnknownTask
 from orchestration.registry import body_of
-from orchestration.store import acts, leases
+from orchestration.store import acts, leases, limits
 from orchestration.store.outcomes import Settled
 from orchestration.store.settle import settle, settle_waves
 from orchestration.store.versions import graph_of
@@ -18,6 +18,8 @@ def sweep() -> None:
     settle_lost(leases.expired())
     for execution_id in leases.overdue():
         acts.expire(execution_id)
+    for execution_id, key in limits.expiring():
+        limits.expire(execution_id, key)
     for execution_id in leases.unsettled():
         settle_waves(execution_id)
     unblock()

@@ -28,7 +28,8 @@ def _reconnect() -> None:
     """Begin anew: a body that was interrupted may have been in the middle of a word with the database."""
     for each in connections.all(initialized_only=True):
         each.close()
-    connection.connect()  # clears what Django remembers of an open transaction
+    with connection.wrap_database_errors:  # the lane knows Django's errors, not psycopg's
+        connection.connect()  # clears what Django remembers of an open transaction
 
 
 class SyncLane(Lane):

@@ -1,8 +1,7 @@
-"""What people do to an execution: each act is one transaction under its lock."""
+"""What people do to an execution as a whole: each act is one transaction under its lock. (Retry: see `again`.)"""
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,16 +9,13 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from orchestration.engine import attention, verbs
-from orchestration.engine.errors import UnknownExecution
-from orchestration.engine.follow import others_with_rows
+from orchestration.engine import verbs
 from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Command, Key
 
 from . import sql
-from .locked import LIVE, Locked, load_rows, lock
-from .outcomes import as_pairs, close, in_pairs
-from .settle import settle_waves
+from .locked import LIVE, Locked, load_rows, lock, lock_one
+from .outcomes import close
 from .versions import graph_of
 from .wakeups import wake
 from .write import write
@@ -27,9 +23,13 @@ from .write import write
 About = dict[str, Any]
 
 
-def cancel(id: uuid.UUID, about: About, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Cancel what has not begun and ask the rest to stop. Raises IllegalMove, UnknownExecution."""
-    _act(id, "cancel", about, lambda item: verbs.cancel(item.view, about), using)
+def cancel(id: uuid.UUID, about: About, using: str = DEFAULT_DB_ALIAS, *, rollback: bool = False) -> None:
+    """Cancel what has not begun and ask the rest to stop; with `rollback`, then undo what succeeded.
+
+    Raises IllegalMove, UnknownExecution.
+    """
+    told = {**about, "rollback": True} if rollback else about
+    _act(id, "cancel", told, lambda item: verbs.cancel(item.view, about, rollback=rollback), using)
 
 
 def terminate(id: uuid.UUID, about: About, using: str = DEFAULT_DB_ALIAS) -> None:
@@ -45,40 +45,6 @@ def pause(id: uuid.UUID, about: About, using: str = DEFAULT_DB_ALIAS) -> None:
 def resume(id: uuid.UUID, about: About, using: str = DEFAULT_DB_ALIAS) -> None:
     """Let a paused execution go on. Raises IllegalMove, UnknownExecution."""
     _act(id, "resume", about, lambda item: verbs.resume(item.view, about), using)
-
-
-def retry(id: uuid.UUID, about: About, node: str | None = None, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Reopen an ended execution where it failed. Raises IllegalMove, UnknownExecution."""
-    redo = lambda item: _reopen(item, verbs.retry(item.graph, item.view, about, id, node))  # noqa: E731
-    _act(id, "retry", about, redo, using, everything=True)
-    settle_waves(id, using)
-
-
-def attend(
-    id: uuid.UUID, node: str, decision: str, about: About, result: str | None, using: str = DEFAULT_DB_ALIAS
-) -> None:
-    """Do what a person decides about a node that needs attention. Raises IllegalMove, UnknownExecution."""
-    connection = connections[using]
-    with transaction.atomic(using=using, savepoint=False):
-        item = _locked(connection, id)
-        others = others_with_rows(item.graph, Key(node)) if node in item.graph.nodes else []
-        load_rows(
-            connection,
-            {id: item},
-            in_pairs(connection),
-            [as_pairs(connection, [(id, n) for n in [node, *others]])],
-        )
-        item.run(attention.attend(item.graph, item.view, node, decision, about, result, id))
-        close(connection, [item])
-        write(connection, [item])
-        wake(connection)
-    settle_waves(id, using)
-
-
-def _reopen(item: Locked, commands: list[Command]) -> list[Command]:
-    if item.graph.timeout is not None:
-        item.timeout_at = item.now + dt.timedelta(seconds=item.graph.timeout)
-    return commands
 
 
 def expire(id: uuid.UUID, using: str = DEFAULT_DB_ALIAS) -> bool:
@@ -116,34 +82,21 @@ def _act(
     about: About,
     decide: Callable[[Locked], list[Command]],
     using: str,
-    *,
-    everything: bool = False,
 ) -> None:
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
-        item = _locked(connection, id)
+        item = lock_one(connection, id)
         verbs.check(verb, item.view.status, id)
         item.cause = {"verb": verb, **about, "at": item.now.isoformat()}
-        _carry_out(connection, item, decide, everything=everything)
-
-
-def _locked(connection: BaseDatabaseWrapper, id: uuid.UUID) -> Locked:
-    """Lock the execution and return it. Raises UnknownExecution."""
-    items = lock(connection, [id], graph_of)
-    if not items:
-        raise UnknownExecution(id=id)
-    return items[id]
+        _carry_out(connection, item, decide)
 
 
 def _carry_out(
     connection: BaseDatabaseWrapper,
     item: Locked,
     decide: Callable[[Locked], list[Command]],
-    *,
-    everything: bool = False,
 ) -> None:
-    condition = "n.execution_id = %s" + ("" if everything else f" AND {LIVE}")
-    load_rows(connection, {item.id: item}, condition, [sql.key(connection, item.id)])
+    load_rows(connection, {item.id: item}, f"n.execution_id = %s AND {LIVE}", [sql.key(connection, item.id)])
     item.run(decide(item))
     close(connection, [item])
     write(connection, [item])

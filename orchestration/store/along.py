@@ -88,6 +88,16 @@ class Along:
 def _kept(item: Locked, key: Key) -> Claim:
     row, times = item.view.rows[key], item.times[key]
     assert times.id is not None
+    left = (times.deadline_at - item.now).total_seconds() if times.deadline_at is not None else None
     return Claim(
-        times.id, item.id, item.version_id, key, row.attempt, times.fence, row.losses, queued=0.0, known=item
+        times.id,
+        item.id,
+        item.version_id,
+        key,
+        row.attempt,
+        times.fence,
+        row.losses,
+        queued=0.0,
+        left=left,
+        known=item,
     )

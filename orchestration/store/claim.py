@@ -36,6 +36,8 @@ class Claim:
     fence: int
     losses: int = 0
     queued: float | None = None  # ms from ready to claimed
+    left: float | None = None  # seconds from the claim to its deadline
+    input: str | None = None  # JSON text, where a person has given it one of its own
     known: Locked | None = field(default=None, compare=False, repr=False)
 
 
@@ -74,10 +76,12 @@ def claim_statement(
         ), chosen AS (SELECT id FROM ranked WHERE worst < {ALONE_AFTER} OR place = 1)
         UPDATE {_TABLE} SET status = 'running', worker = %s, pid = %s,
             fence = {_TABLE}.fence + 1, attempt = {_TABLE}.attempt + 1, started_at = NULL, progress = NULL,
+            expires_at = {_TABLE}.deadline_at,
             alone = ((SELECT count(*) FROM chosen) = 1 AND %s),
             lease_until = {clock.sql(connection, claimer.lease)}
         {_JOINED if sql.is_postgres(connection) else _ALONE}
         RETURNING {", ".join(f'{_TABLE}."{name}"' for name in _RETURNED)}, {clock.sql(connection)},
+            {sql.json_text(connection, f"{_TABLE}.input")},
             {execution_columns(connection) if sql.is_postgres(connection) else _VERSION}
     """
     worker = sql.key(connection, claimer.worker)
@@ -98,13 +102,13 @@ _RETURNED = (
         "priority",
         "available_at",
     ),
-    *("ready_at", "alone", "ok", "failed", "skipped"),
+    *("ready_at", "alone", "ok", "failed", "skipped", "deadline_at"),
 )
 _ALONE = f"WHERE {_TABLE}.id IN (SELECT id FROM chosen) AND {_TABLE}.status = 'ready'"
 _JOINED = f"FROM orchestration_execution e {_ALONE} AND e.id = {_TABLE}.execution_id"
 # SQLite's RETURNING sees the updated table alone. It has no use for the execution: its settles always take the lock.
 _VERSION = "NULL, (SELECT e.version_id FROM orchestration_execution e WHERE e.id = execution_id)"
-_EXECUTION = len(_RETURNED) + 1  # where the execution's columns begin; its version is the second of them
+_EXECUTION = len(_RETURNED) + 2  # where the execution's columns begin; its version is the second of them
 
 
 def read_claims(rows: Rows, asked_at: float) -> list[Claim]:
@@ -121,6 +125,7 @@ def read_claims(rows: Rows, asked_at: float) -> list[Claim]:
 def _claim(row: Sequence[Any], known: dict[uuid.UUID, Locked]) -> Claim:
     id, key = read_uuid(row[0]), Key(row[2], row[3], row[4])
     item, ready_at = known.get(id), clock.read(row[10]) if row[10] is not None else None
+    deadline = clock.read(row[15]) if row[15] is not None else None
     if item is None and row[_EXECUTION] is not None:
         item = known[id] = read_execution(row[_EXECUTION:], graph_of)
     if item is not None:
@@ -128,8 +133,10 @@ def _claim(row: Sequence[Any], known: dict[uuid.UUID, Locked]) -> Claim:
         item.view.rows[key] = Row(
             key, NodeStatus.RUNNING, attempt=row[5], losses=row[7], ok=ok, failed=failed, skipped=skipped
         )
-        item.times[key] = Times(row[1], fence=row[6], ready_at=ready_at, alone=bool(row[11]))
-    queued = (clock.read(row[15]) - ready_at).total_seconds() * 1000 if ready_at is not None else None
+        item.times[key] = Times(
+            row[1], fence=row[6], ready_at=ready_at, alone=bool(row[11]), deadline_at=deadline
+        )
+    queued = (clock.read(row[16]) - ready_at).total_seconds() * 1000 if ready_at is not None else None
     return Claim(
         run_id=row[1],
         execution_id=id,
@@ -139,6 +146,8 @@ def _claim(row: Sequence[Any], known: dict[uuid.UUID, Locked]) -> Claim:
         fence=row[6],
         losses=row[7],
         queued=max(0.0, round(queued, 1)) if queued is not None else None,
+        left=(deadline - clock.read(row[16])).total_seconds() if deadline is not None else None,
+        input=row[17],
         known=item,
     )
 

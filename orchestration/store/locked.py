@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.graph import Graph
 from orchestration.engine.states import NODE_LIVE, ExecutionStatus, NodeStatus
 from orchestration.engine.view import (
@@ -23,8 +24,10 @@ from orchestration.engine.view import (
     Doom,
     Emit,
     End,
+    Hold,
     Judge,
     Key,
+    Move,
     Release,
     Requeue,
     Row,
@@ -36,9 +39,11 @@ from orchestration.engine.view import (
 
 from . import clock, sql
 from .sql import Rows, Statement, execute
+from .versions import graph_of
 
 LIVE = "n.status IN (" + ", ".join(f"'{status.value}'" for status in sorted(NODE_LIVE)) + ")"
 GraphOf = Callable[[int], Graph]
+_STOPPED = (ExecutionStatus.CANCELLING, ExecutionStatus.COMPENSATING)
 CERTAIN = 0.02  # seconds that the database may take to tell the time for it to be counted on from there
 
 
@@ -72,6 +77,8 @@ class Times:
     started_at: dt.datetime | None = None
     finished_at: dt.datetime | None = None
     available_at: dt.datetime | None = None
+    expires_at: dt.datetime | None = None
+    deadline_at: dt.datetime | None = None
     claimed: bool = False
     alone: bool = False
 
@@ -106,7 +113,7 @@ class Locked:
     @property
     def stops(self) -> bool:
         """Say whether what is left of it is still to be cancelled."""
-        over = self.view.status is ExecutionStatus.CANCELLING or self.view.status.is_terminal
+        over = self.view.status in _STOPPED or self.view.status.is_terminal
         return self.view.doomed and not over
 
     @property
@@ -145,6 +152,8 @@ class Locked:
             if isinstance(command, Doom):
                 # Should this process die before it has cancelled the rest, the sweep finds it by its deadline.
                 self.timeout_at, self.cause = self.now, {"verb": "fail_fast", "by": "system"}
+            if isinstance(command, Move) and command.status is ExecutionStatus.COMPENSATING:
+                self.timeout_at = None  # what is undone is not cut short
             if isinstance(command, Supersede):
                 self.superseded.append((self.view.rows[command.key], self.times.pop(command.key)))
                 self.touched.discard(command.key)
@@ -182,10 +191,24 @@ class Locked:
                 times.started_at, times.ready_at = None, self.now
                 times.available_at = self.now + dt.timedelta(seconds=delay) if delay else self.now
                 self.ready[key] = None
+                self._limit(key, times, anew=isinstance(command, Requeue) and command.anew)
+            case Hold():
+                self._limit(key, times)
             case Judge():
                 self.due.append(key)
             case Start():
                 times.started_at = times.started_at or at or self.now
+
+    def _limit(self, key: Key, times: Times, *, anew: bool = False) -> None:
+        """Note until when the row may be left unbegun, and by when all its attempts must be over."""
+        spec = self.graph.nodes[key.node]
+        if spec.deadline is not None and (anew or times.deadline_at is None):
+            times.deadline_at = self.now + dt.timedelta(seconds=spec.deadline)
+        times.expires_at = times.deadline_at
+        if spec.queue_timeout is not None and not self.view.rows[key].held:
+            waits_from = max(times.available_at or self.now, self.now)
+            until = waits_from + dt.timedelta(seconds=spec.queue_timeout)
+            times.expires_at = min(until, times.deadline_at or until)
 
 
 def elapsed(item: Locked) -> float | None:
@@ -199,7 +222,7 @@ def elapsed(item: Locked) -> float | None:
 
 _ROW = (
     "id, execution_id, node, index, for_node, status, attempt, losses, started_at, held, verdict, ok, failed, skipped,"
-    " fence, ready_at, available_at, finished_at, alone, lease_until, result, error"
+    " fence, ready_at, available_at, finished_at, alone, expires_at, deadline_at, result, error"
 )
 
 
@@ -251,8 +274,8 @@ def read_row(item: Locked, found: Sequence[Any]) -> None:
         ok=found[11],
         failed=found[12],
         skipped=found[13],
-        result=found[20],
-        error=json.loads(found[21]) if found[21] else None,
+        result=found[21],
+        error=json.loads(found[22]) if found[22] else None,
     )
     at = lambda value: clock.read(value) if value is not None else None  # noqa: E731
     item.times[key] = Times(
@@ -263,6 +286,8 @@ def read_row(item: Locked, found: Sequence[Any]) -> None:
         started_at=at(found[8]),
         finished_at=at(found[17]),
         alone=bool(found[18]),
+        expires_at=at(found[19]),
+        deadline_at=at(found[20]),
     )
     if found[10]:
         item.due.append(key)
@@ -311,6 +336,14 @@ def lock(
     return read_locked(execute(connection, *lock_statement(connection, ids, skip=skip)), graph_of)
 
 
+def lock_one(connection: BaseDatabaseWrapper, id: uuid.UUID) -> Locked:
+    """Lock the execution's row and return it. Raises UnknownExecution."""
+    items = lock(connection, [id], graph_of)
+    if not items:
+        raise UnknownExecution(id=id)
+    return items[id]
+
+
 def read_locked(rows: Rows, graph_of: GraphOf) -> dict[uuid.UUID, Locked]:
     """Return the executions of rows of `execution_columns`."""
     found = [read_execution(row, graph_of) for row in rows]
@@ -320,7 +353,8 @@ def read_locked(rows: Rows, graph_of: GraphOf) -> dict[uuid.UUID, Locked]:
 def read_execution(row: Sequence[Any], graph_of: GraphOf) -> Locked:
     """Return the execution of one row of `execution_columns`."""
     at = lambda value: clock.read(value) if value is not None else None  # noqa: E731
-    verb = json.loads(row[13]).get("verb") if row[13] else None
+    cause = json.loads(row[13]) if row[13] else {}
+    verb = cause.get("verb")
     view = View(
         ExecutionStatus(row[2]),
         row[3],
@@ -330,6 +364,7 @@ def read_execution(row: Sequence[Any], graph_of: GraphOf) -> Locked:
         error=json.loads(row[8]) if row[8] else None,
         expired=verb == "timeout",
         doomed=verb in ("timeout", "fail_fast"),
+        rollback=verb == "cancel" and bool(cause.get("rollback")),
     )
     return Locked(
         _uuid(row[0]),

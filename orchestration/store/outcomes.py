@@ -18,7 +18,7 @@ from orchestration.engine.graph import Graph
 from orchestration.engine.states import NodeStatus, Outcome
 from orchestration.engine.view import Key
 
-from . import sql
+from . import sql, undoing
 from .claim import Claim
 from .locked import Locked, elapsed, load_rows
 from .sql import execute
@@ -49,7 +49,8 @@ def settle_one(item: Locked, outcome: Settled) -> bool:
         times.started_at = max(began, times.ready_at) if times.ready_at is not None else began
     result = outcome.result
     if result.outcome is not Outcome.SUCCEEDED:
-        result = replace(result, jitter=random.random())
+        left = (times.deadline_at - item.now).total_seconds() if times.deadline_at is not None else None
+        result = replace(result, jitter=random.random(), left=left)
     item.run(decide(item.graph, item.view, result), at)
     return True
 
@@ -68,8 +69,8 @@ def close(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
             item.run(wave(item.graph, item.view, key))
         left -= len(batch)
     for item in items:
-        commands = finish(item.view, elapsed(item))
-        if commands:
+        undoing.go_on(connection, item)
+        if not undoing.begin(connection, item) and (commands := finish(item.view, elapsed(item))):
             if not item.view.failures:
                 item.output = _output(connection, item)
             item.run(commands)

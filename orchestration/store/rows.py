@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key, Row
 
 from . import sql
@@ -35,6 +36,8 @@ _STATE = {
     "ready_at": "time",
     "started_at": "time",
     "finished_at": "time",
+    "expires_at": "time",
+    "deadline_at": "time",
     "result": "json",
     "error": "jsonb",
 }
@@ -126,9 +129,17 @@ def _state(item: Locked, row: Row, times: Times, claimer: Claimer | None) -> Val
         times.ready_at,
         times.started_at,
         times.finished_at,
+        _expires_at(row, times),
+        times.deadline_at,
         row.result,
         sql.to_json(row.error) if row.error is not None else None,
     ]
+
+
+def _expires_at(row: Row, times: Times) -> dt.datetime | None:
+    if row.status is NodeStatus.RUNNING:
+        return times.deadline_at
+    return times.expires_at if row.status is NodeStatus.READY else None
 
 
 def _birth(item: Locked, key: Key) -> Values:

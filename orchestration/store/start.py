@@ -43,6 +43,7 @@ class Order:
     tags: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
+    forked_from: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ def start(
         now = clock.counted(connection)
         items = {n: _prepare(version, order, now) for n, order in enumerate(orders) if n not in known}
         if items:
-            rows = [_execution(version, orders[n], item) for n, item in items.items()]
-            executions = (_insert_text(connection.vendor), [sql.records(connection, rows)])
+            rows = [execution_values(version, orders[n], item) for n, item in items.items()]
+            executions = insertion(connection, rows)
             new = list(items.values())
             lanes = {item.graph.nodes[key.node].lane for item in new for key in item.ready}
             others = [*also([item.id for item in new]), *wakeups.statements(connection, lanes)]
@@ -88,9 +89,14 @@ def _prepare(version: WorkflowVersion, order: Order, now: dt.datetime) -> Locked
     item = Locked(
         ids.execution_id(), version.pk, graph_of(version.pk), View(), 0, now, priority=order.priority
     )
-    about = {"workflow": version.workflow.name, "version": version.number, "by": order.by}
-    item.run(begin(item.graph, item.view, about))
+    item.run(begin(item.graph, item.view, about_start(version, order)))
     return item
+
+
+def about_start(version: WorkflowVersion, order: Order) -> dict[str, Any]:
+    """Return what the log's first event says."""
+    about = {"workflow": version.workflow.name, "version": version.number, "by": order.by}
+    return {**about, "forked_from": str(order.forked_from)} if order.forked_from else about
 
 
 _EXECUTION = {
@@ -109,10 +115,16 @@ _EXECUTION = {
     "started_by_id": "int",
     "idempotency_key": "text",
     "input_hash": "text",
+    "forked_from_id": "uuid",
     "created_at": "time",
     "started_at": "time",
     "deadline_at": "time",
 }
+
+
+def insertion(connection: BaseDatabaseWrapper, rows: Sequence[Sequence[Any]]) -> Statement:
+    """Return what inserts executions of these values."""
+    return _insert_text(connection.vendor), [sql.records(connection, rows)]
 
 
 @cache
@@ -125,7 +137,8 @@ def _insert_text(vendor: str) -> str:
     )
 
 
-def _execution(version: WorkflowVersion, order: Order, item: Locked) -> list[Any]:
+def execution_values(version: WorkflowVersion, order: Order, item: Locked) -> list[Any]:
+    """Return the values of the execution's row."""
     timeout = item.graph.timeout
     return [
         item.id,
@@ -143,6 +156,7 @@ def _execution(version: WorkflowVersion, order: Order, item: Locked) -> list[Any
         order.user_id,
         order.idempotency_key,
         input_hash(order.input) if order.idempotency_key else "",
+        order.forked_from,
         item.now,
         item.now,
         item.now + dt.timedelta(seconds=timeout) if timeout is not None else None,

@@ -8,6 +8,7 @@ from typing import Any
 from django import template
 
 from orchestration import queries
+from orchestration.engine.builder import UNDO
 from orchestration.web import format, words
 from security.principals import Principal
 
@@ -70,7 +71,7 @@ def clock_text(stamp: str) -> str:
 def whom(view: Any) -> str:
     """Return whom a node's row serves; "" where it serves nobody, or an undo's own name says it."""
     served = view["for"] or ""
-    return "" if view["node"] == f"{queries.UNDO}{served}" else served
+    return "" if view["node"] == f"{UNDO}{served}" else served
 
 
 @register.filter

@@ -2,12 +2,16 @@
 
 from django.urls import path
 
-from .views import artifacts, attention, execution, executions, verbs, workers, workflows
+from .views import artifacts, attention, bulk, execution, executions, verbs, workers, workflows
 from .zones import in_own_zone
 
 urlpatterns = [
     path("attention/", in_own_zone(attention.attention), name="attention"),
     path("executions/", in_own_zone(executions.executions), name="executions"),
+    path("bulk/", in_own_zone(bulk.start), name="bulk"),
+    path("bulk/count/", bulk.count, name="bulk_count"),
+    path("bulk/<uuid:id>/", in_own_zone(bulk.act), name="bulk_act"),
+    path("bulk/<uuid:id>/stop/", in_own_zone(bulk.stop), name="bulk_stop"),
     path("executions/<uuid:id>/", in_own_zone(execution.execution), name="execution"),
     path("executions/<uuid:id>/parts/<slug:part>/", in_own_zone(execution.part), name="execution_part"),
     path("executions/<uuid:id>/nodes/<path:node>/", in_own_zone(execution.node), name="node"),

@@ -165,6 +165,7 @@ def test_no_page_is_wider_than_its_window(site: Site, browser: Browser, width: i
         "/workflows/flight-delays/",
         "/workers/",
         "/nowhere/",
+        "/bulk/?verb=retry&all=1",
     ]
     for url in [*places, here, f"{here}?view=timeline", f"{here}?view=nodes", f"{here}?do=retry"]:
         page.goto(url)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
-from orchestration.engine import verbs
-from orchestration.engine.attention import attend
+from orchestration.engine import redo, verbs
+from orchestration.engine.attention import attend, check_ended
+from orchestration.engine.compensation import compensate, go_on, is_due, undo_of, undone_by
 from orchestration.engine.decide import MAX_LOST, Result, begin, decide, finish, wave
+from orchestration.engine.errors import IllegalMove
 from orchestration.engine.expressions import parse, truth
 from orchestration.engine.fold import Folded, fold
 from orchestration.engine.graph import Graph
@@ -50,6 +53,10 @@ def fate(join: Join, failed: int) -> N:
     return N.UPSTREAM_FAILED if failed and join not in SKIPS_ON_FAILURE else N.SKIPPED
 
 
+def _runs(row: Row) -> bool:
+    return row.status not in (N.PENDING, N.SUCCEEDED, N.FAILED)
+
+
 def _outcome(row: Row) -> str:
     return "ok" if row.status in OK else "failed" if row.status in BAD else "skipped"
 
@@ -65,6 +72,8 @@ class Simulation:
         self.extra: dict[str, int] = {}  # attempts that a person has added
         self.ended: dict[Key, tuple[N, str | None, int]] = {}
         self.started: dict[Key, int] = {}
+        self.by_hand: set[str] = set()  # nodes that a person has skipped or given a result
+        self.claimed: list[Key] = []  # in the order in which their bodies began
         self._run(
             self._twice(lambda: begin(graph, self.view, {"workflow": "w", "version": 1, "by": "alice"}))
         )
@@ -78,6 +87,7 @@ class Simulation:
         assert self._allowed(key), f"{key.node} was released before its predecessors allow it"
         check_node_move(row.status, N.RUNNING)
         row.status, row.attempt = N.RUNNING, row.attempt + 1
+        self.claimed = [*(each for each in self.claimed if each != key), key]
         self.check()
 
     def heartbeat(self, key: Key) -> None:
@@ -101,20 +111,45 @@ class Simulation:
             key = self.due.pop(0)
             self._run(self._twice(partial(wave, self.graph, self.view, key)))
             waves -= 1
-        self._run(self._twice(lambda: finish(self.view, 12.5)))
+        self._compensate()
+        if not (
+            is_due(self.graph, self.view) and self._to_undo()
+        ):  # else it is paused, and undoes once resumed
+            self._run(self._twice(lambda: finish(self.view, 12.5)))
         self.check()
+
+    def _compensate(self) -> None:
+        """Do as the store does: go on with the undos, or begin with them."""
+        undos = [row for row in self.view.rows.values() if row.key.node in self.graph.undos]
+        stands = self.view.left_undone or any(_runs(row) for row in undos)
+        if self.view.status is E.COMPENSATING and not stands:
+            last = [key for key in self.claimed if key.node in self.graph.undos][-1]
+            self._run(self._twice(lambda: go_on(self.graph, self.view, last)))
+        elif is_due(self.graph, self.view) and self.view.status is not E.PAUSED:
+            order = self._to_undo()
+            self._run(self._twice(lambda: compensate(self.graph, order)))
+
+    def _to_undo(self) -> list[Key]:
+        rows = self.view.rows
+        done = {key for key, row in rows.items() if row.status is N.SUCCEEDED}
+        stand = [
+            key
+            for key in done
+            if self.graph.nodes[key.node].compensate and undo_of(self.graph, key) not in done
+        ]
+        return sorted(stand, key=self.claimed.index, reverse=True)
 
     def act(self, verb: str, **about: Any) -> None:
         """Do what a person does; raises IllegalMove where that is not possible."""
         verbs.check(verb, self.view.status, "0190")
-        plain = {
-            "cancel": verbs.cancel,
+        plain: dict[str, Callable[..., list[Command]]] = {
+            "cancel": partial(verbs.cancel, rollback=about.get("rollback", False)),
             "terminate": verbs.terminate,
             "pause": verbs.pause,
             "resume": verbs.resume,
         }
         if verb == "retry":
-            commands = self._twice(lambda: verbs.retry(self.graph, self.view, ABOUT, "0190", **about))
+            commands = self._twice(lambda: redo.retry(self.graph, self.view, ABOUT, "0190", **about))
             self._check_kept(about.get("node"), commands)
         else:
             commands = self._twice(lambda: plain[verb](self.view, ABOUT))
@@ -125,12 +160,26 @@ class Simulation:
         """Do what a person decides about a node that needs attention."""
         result = '"by hand"' if decision == "supply" else None
         self.extra[node] = self.extra.get(node, 0) + (decision == "retry")
+        self.by_hand |= {node} if decision in ("skip", "supply") else set()
         self._run(self._twice(lambda: attend(self.graph, self.view, node, decision, ABOUT, result, "0190")))
         self._fail_fast()
         self.close()
 
+    def attend_again(self, node: str, decision: str) -> None:
+        """Reopen an ended execution for a decision about a node; raises IllegalMove where that is not possible."""
+        check_ended(self.graph, self.view, node, decision, "0190")
+        graph = self.__dict__.pop("graph")  # which nothing changes, and nothing can copy
+        before = {**deepcopy(self.__dict__), "graph": graph}
+        self.graph = graph
+        self._run(redo.retry(self.graph, self.view, ABOUT, "0190", node))
+        try:
+            self.attend(node, decision)
+        except IllegalMove:
+            self.__dict__.update(before)
+            raise
+
     def _fail_fast(self) -> None:
-        if self.view.doomed and self.view.status not in (E.CANCELLING, *EXECUTION_TERMINAL):
+        if self.view.doomed and self.view.status not in (E.CANCELLING, E.COMPENSATING, *EXECUTION_TERMINAL):
             self._run(self._twice(lambda: verbs.fail_fast(self.view)))
             self.due = [key for key in self.due if self.view.rows[key].verdict]
 
@@ -268,7 +317,9 @@ class Simulation:
                 r for k, r in self.view.rows.items() if k.for_node in (key.node, key.for_node) and k != key
             ]
             assert any(not r.status.is_terminal for r in awaited), "somebody is still to rescue it"
-        if row.status is N.PENDING:
+        if row.status is N.PENDING and key.node in self.graph.undos:
+            assert self.view.status is E.COMPENSATING
+        elif row.status is N.PENDING:
             ok, failed, skipped, left = self._predecessors(key.node)
             assert (row.ok, row.failed, row.skipped) == (ok, failed, skipped)
             assert ok + failed + skipped, "a row is born when its first predecessor ends"
@@ -280,7 +331,7 @@ class Simulation:
         if self.view.status in (E.RUNNING, E.PAUSED, E.BLOCKED):
             for node, spec in self.graph.nodes.items():
                 parents = [self.view.rows.get(Key(parent)) for parent in spec.depends_on]
-                if self.graph.is_rescuer(node):
+                if self.graph.is_companion(node):
                     continue
                 if not spec.depends_on or any(row and row.status in ENDED for row in parents):
                     assert Key(node) in self.view.rows
@@ -288,17 +339,21 @@ class Simulation:
     def _check_end(self) -> None:
         view = self.view
         assert not view.open
-        if view.status in (E.CANCELLED, E.TERMINATED) or view.doomed:
+        if view.status in (E.FAILED, E.CANCELLED):
+            self._check_undone()
+        if view.status in (E.CANCELLED, E.TERMINATED) or view.doomed or view.rollback:
             assert not view.doomed or view.status in (E.FAILED, E.TERMINATED)
             return
         assert view.status is (E.FAILED if view.failures else E.SUCCEEDED)
         named = {key.node for key in view.rows}
-        assert named >= {id for id in self.graph.nodes if not self.graph.is_rescuer(id)}
+        assert named >= {id for id in self.graph.nodes if not self.graph.is_companion(id)}
         for fallback, primary in self.graph.primaries.items():
             # What failed while the execution was being cancelled has had nobody to rescue it.
             whom = view.rows.get(key_of(self.graph, primary))
             assert fallback in named or whom is None or whom.status is N.FAILED
         for key, row in view.rows.items():
+            if key.node in self.graph.undos or key.node in self.by_hand:
+                continue
             if self.graph.is_rescuer(key.node):
                 self._check_rescuer(key, row)
                 continue
@@ -312,6 +367,23 @@ class Simulation:
             assert row.status is expected if expected else row.status in ran
             if row.status is N.RECOVERED:
                 assert self._rescuers(key) or row.result == '"by hand"', "somebody has rescued it"
+
+    def _check_undone(self) -> None:
+        """What succeeded has been undone, the last begun first; or an undo failed, and it says what is left."""
+        if not (self.view.rollback or self.view.status is E.FAILED):
+            return
+        ran = {key for key, row in self.view.rows.items() if row.status in (N.SUCCEEDED, N.FAILED)}
+        undone = [key for key in self.claimed if key in ran and key.node in self.graph.undos]
+        whom = [undone_by(self.graph, key) for key in undone]
+        assert whom == sorted(whom, key=self.claimed.index, reverse=True)
+        failed = [key for key in undone if self.view.rows[key].status is N.FAILED]
+        left = {key.node for key in self._to_undo()}
+        assert bool(left) == bool(failed) == self.view.left_undone
+        if left:
+            assert undone[-1:] == failed, "nothing is undone past a failed undo"
+            assert self.view.status is E.FAILED
+            assert self.view.error is not None
+            assert set(self.view.error["undone"]) == left
 
     def _check_rescuer(self, key: Key, row: Row) -> None:
         """A rescuer ran for a node that had failed, and its success is that node's; else it was not needed."""
@@ -333,14 +405,20 @@ class Simulation:
         """A retry sets aside what it names, what was cancelled, and what follows from them: nothing else."""
         again = {N.CANCELLED} if node else {N.CANCELLED, N.FAILED}
         ended = {
-            key: row.status for key, row in self.view.rows.items() if not self.graph.is_rescuer(key.node)
+            key: row.status for key, row in self.view.rows.items() if not self.graph.is_companion(key.node)
         }
+        reset = {c.key for c in commands if isinstance(c, Emit) and c.type == "node.reset" and c.key}
+        undos = {key for key in self.view.rows if key.node in self.graph.undos}
+        if node in self.graph.undos:
+            assert reset == {key for key in undos if self.view.rows[key].status in (N.FAILED, N.CANCELLED)}
+            return
+        begun = {key for key in undos if self.view.rows[key].status is not N.CANCELLED}
         redone = {key.node for key, status in ended.items() if status in again} | ({node} - {None})
+        redone |= {owner(self.graph, key) for key in begun}
         for name in self._in_order():
             if redone & set(self.graph.nodes[name].depends_on):
                 redone.add(name)
-        reset = {c.key for c in commands if isinstance(c, Emit) and c.type == "node.reset" and c.key}
-        assert reset == {key for key in self.view.rows if owner(self.graph, key) in redone}
+        assert reset == {key for key in self.view.rows if owner(self.graph, key) in redone} | undos
 
     def _in_order(self) -> list[str]:
         placed: list[str] = []
@@ -357,6 +435,8 @@ class Simulation:
         return ok, failed, len(ended) - ok - failed, len(found) - len(ended)
 
     def _allowed(self, key: Key) -> bool:
+        if key.node in self.graph.undos:
+            return self.view.status is E.COMPENSATING
         if self.graph.is_rescuer(key.node):
             whom = served(self.graph, self.view, key)
             return whom is not None and self.view.rows[whom].status is N.WAITING

@@ -12,6 +12,7 @@ from orchestration.engine.attention import DECISIONS
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.graph import Graph, NodeSpec, make_graph
 from orchestration.engine.policies import JOINS, AtLeast, Handles, Join, RetryPolicy
+from orchestration.engine.states import ExecutionStatus as E
 from orchestration.engine.states import NodeStatus as N
 from orchestration.engine.states import Outcome
 from orchestration.engine.verbs import LEGAL
@@ -87,6 +88,7 @@ def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
             )
         )
     nodes = draw(_with_rescuers(nodes)) if draw(st.booleans()) else nodes
+    nodes = draw(_with_undos(nodes)) if draw(st.booleans()) else nodes
     on_failure = draw(st.sampled_from(["finish", "finish", "fail_fast"]))
     return make_graph("w", nodes if draw(st.booleans()) else reversed(nodes), on_failure=on_failure)
 
@@ -112,6 +114,14 @@ def _with_rescuers(draw: st.DrawFn, nodes: list[NodeSpec]) -> list[NodeSpec]:
     return found
 
 
+@st.composite
+def _with_undos(draw: st.DrawFn, nodes: list[NodeSpec]) -> list[NodeSpec]:
+    """Give some nodes, whichever kind they are, something that undoes what they did."""
+    chosen = [node for node in nodes if draw(st.booleans())]
+    undos = [NodeSpec(f"undo:{node.id}", "m:f", retry=draw(policies)) for node in chosen]
+    return [replace(node, compensate=f"undo:{node.id}") if node in chosen else node for node in nodes] + undos
+
+
 class Script:
     """A finite source of choices; once it is used up it always chooses the first."""
 
@@ -135,7 +145,21 @@ _OUTCOMES = (
     + [Outcome.FAILED] * 3
     + [Outcome.SKIPPED, Outcome.TIMED_OUT, Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED, Outcome.CANCELLED]
 )
-_VERBS = ["pause", "resume", "resume", "cancel", "terminate", "retry", "retry one", "expire", "unblock"]
+_VERBS = [
+    *(
+        "pause",
+        "resume",
+        "resume",
+        "cancel",
+        "roll back",
+        "terminate",
+        "retry",
+        "retry one",
+        "skip one",
+        "supply one",
+    ),
+    *("expire", "unblock"),
+]
 
 
 def play(simulation: Simulation, script: Script) -> None:
@@ -184,18 +208,30 @@ def _settle(simulation, script: Script, key) -> None:
 def _act(simulation: Simulation, script: Script, verb: str) -> None:
     status = simulation.status()
     if verb == "expire":
-        if not status.is_terminal and not simulation.view.expired:
+        if not status.is_terminal and not simulation.view.expired and status is not E.COMPENSATING:
             simulation.expire()
     elif verb == "unblock":
         blocked = simulation.having(N.BLOCKED)
         simulation.unblock([row.key for row in blocked[: script.pick(len(blocked) + 1)]])
-    elif verb == "retry one" and status in LEGAL["retry"]:
-        names = list(simulation.graph.nodes)
-        node = names[script.pick(len(names))]
-        try:
-            simulation.act("retry", node=node)
-        except IllegalMove:
-            plain = not simulation.graph.is_rescuer(node)
-            assert not plain or simulation.statuses().get(node) not in ("failed", "cancelled")
+    elif verb.endswith(" one") and status in LEGAL["retry"]:
+        _act_on_one(simulation, script, verb.removesuffix(" one"))
+    elif verb == "roll back" and status in LEGAL["cancel"]:
+        simulation.act("cancel", rollback=True)
     elif verb in LEGAL and status in LEGAL[verb]:
         simulation.act(verb)
+
+
+def _act_on_one(simulation: Simulation, script: Script, decision: str) -> None:
+    names = list(simulation.graph.nodes)
+    node = names[script.pick(len(names))]
+    status = simulation.statuses().get(node)
+    before = repr(simulation.view)
+    try:
+        if decision == "retry":
+            simulation.act("retry", node=node)
+        else:
+            simulation.attend_again(node, decision)
+    except IllegalMove:
+        assert repr(simulation.view) == before
+        # What a predecessor that runs again has still to release can be neither skipped nor given a result.
+        assert simulation.graph.is_companion(node) or decision != "retry" or status is None

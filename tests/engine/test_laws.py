@@ -8,8 +8,10 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestration.engine import redo
 from orchestration.engine.fold import fold
 from orchestration.engine.graph import Graph
+from orchestration.engine.recovery import helpers
 from orchestration.engine.states import ExecutionStatus as E
 from orchestration.engine.states import NodeStatus as N
 from orchestration.engine.states import Outcome
@@ -37,7 +39,7 @@ def test_how_it_ends_does_not_depend_on_the_order_in_which_outcomes_arrive(
     graph: Graph, good: list[bool], chance: random.Random
 ):
     graph = replace(graph, on_failure="finish")  # else the first to fail cancels the others
-    fails = {name for name, well in zip(graph.nodes, good, strict=False) if not well}
+    fails = {name for name, well in zip(graph.nodes, good, strict=False) if not well} - set(graph.undos)
     ends = {
         _run(graph, fails, order) for order in (lambda rows: rows[0], lambda rows: rows[-1], chance.choice)
     }
@@ -93,3 +95,29 @@ def test_after_a_retry_what_was_kept_stays_and_the_execution_ends(
         simulation.finish_fairly()
         assert simulation.status() is E.SUCCEEDED
         assert kept.items() <= {key: repr(row) for key, row in simulation.view.rows.items()}.items()
+
+
+@often
+@given(graphs(), scripts, st.data())
+def test_a_retry_from_a_node_needs_to_see_no_more_than_what_follows_from_it(
+    graph: Graph, script: Script, data
+):
+    simulation = Simulation(graph)
+    play(simulation, script)
+    simulation.finish_fairly()
+    view = simulation.view
+    node = data.draw(st.sampled_from([name for name in graph.nodes if not graph.is_companion(name)]))
+    aside = {node} | graph.descendants([node])
+    failed = [
+        key.node
+        for key, row in view.rows.items()
+        if row.status is N.FAILED and not graph.is_companion(key.node)
+    ]
+    if view.doomed or graph.undos or view.status not in (E.SUCCEEDED, E.FAILED) or not set(failed) <= aside:
+        return
+    near = {name for each in aside for name in (*graph.nodes[each].depends_on, *helpers(graph, each))}
+    part = replace(view, rows={key: row for key, row in view.rows.items() if key.node in aside | near})
+    whole = redo.retry(graph, view, {}, "0190", node)
+    assert sorted(map(repr, redo.retry(graph, part, {}, "0190", node, whole=False))) == sorted(
+        map(repr, whole)
+    )

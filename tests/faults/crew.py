@@ -25,8 +25,10 @@ from orchestration.store import clock
 from tests.cluster import LEASE, ME, Cluster, events, wait_until
 from tests.ledger import Entry, Ledger
 
-from . import workflows
-from .promises import Evidence, Runnable
+from . import traps, workflows
+from .evidence import Evidence, Runnable
+from .payments import PAYMENTS, payments
+from .proxy import Proxy
 from .table import Count
 
 T = TypeVar("T")
@@ -68,7 +70,10 @@ class Crew:
         self.ledger = Ledger(folder / "ledger")
         self.traps = folder / "traps"
         self.traps.mkdir()
+        self.payments = folder / "payments"
+        self.payments.mkdir()
         self.clusters: list[Cluster] = []
+        self.proxy: Proxy | None = None
         self._odd: set[int] = set()  # clusters that one drill alone wanted as they are
 
     @property
@@ -78,18 +83,30 @@ class Crew:
 
     def start(self, **environment: str) -> Cluster:
         """Start one more cluster and return once it is ready."""
-        about = {
-            "IGON7_WORKFLOWS": workflows.__name__,
-            workflows.TRAPS: str(self.traps),
-            "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # async bodies look into the database where they begin
-            **environment,
-        }
-        made = Cluster(self.folder, WORKERS, **about)
+        made = Cluster(self.folder, WORKERS, **self.about(), **environment)
         self.clusters.append(made)
         if environment:
             self._odd.add(made.pid)
         made.wait_until_ready()
         return made
+
+    def about(self) -> dict[str, str]:
+        """Return what every process of a crew finds in its environment."""
+        return {
+            "IGON7_WORKFLOWS": workflows.__name__,
+            traps.TRAPS: str(self.traps),
+            PAYMENTS: str(self.payments),
+            "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # async bodies look into the database where they begin
+        }
+
+    def hide_behind_proxy(self, chance: random.Random) -> None:
+        """Put a cluster that reaches PostgreSQL through a proxy in the place of the one that is there."""
+        assert self.server is not None
+        for cluster in [*self.clusters]:
+            self.dismiss(cluster)
+        self.proxy = Proxy(str(self.server.home / ".s.PGSQL.5432"), chance)
+        who, _, _ = self.server.url.partition("@")
+        self.start(DATABASE_URL=f"{who}@127.0.0.1:{self.proxy.port}/postgres")
 
     def restart(self, dead: Cluster) -> Cluster:
         """Put a new cluster in the place of one that has died."""
@@ -102,6 +119,7 @@ class Crew:
         for cluster in [*self.clusters]:
             if cluster is not self.cluster or is_dead(cluster.pid) or cluster.pid in self._odd:
                 self.dismiss(cluster)
+        self._close_proxy()
         if not self.clusters:
             self.start()
         wait_until(lambda: len(self.cluster.workers()) == WORKERS, what="all workers are there")
@@ -110,10 +128,16 @@ class Crew:
         cluster.kill()
         self.clusters.remove(cluster)
 
+    def _close_proxy(self) -> None:
+        if self.proxy is not None:
+            self.proxy.close()
+            self.proxy = None
+
     def end(self) -> None:
         """Kill every cluster, disarm every trap, and end what is left open."""
         for cluster in [*self.clusters]:
             self.dismiss(cluster)
+        self._close_proxy()
         for trap in self.traps.iterdir():
             trap.unlink()
         for execution in Execution.objects.filter(status__in=sorted(EXECUTION_LIVE)):
@@ -155,14 +179,18 @@ class Trial:
 
     # --- load --------------------------------------------------------------------------------------
 
-    def begin(self, workflow: Workflow, input: Any = None, ends: str = "succeeded") -> uuid.UUID:
+    def begin(self, workflow: Workflow, input: Any = None) -> uuid.UUID:
         """Start an execution; while the database is away, again, under the same key."""
         key = uuid.uuid4().hex
         id = steadfast(lambda: executor.start(workflow, input, principal=ME, idempotency_key=key))
-        self.expected[id] = ends
+        self.expect(id, workflow)
+        return id
+
+    def expect(self, id: uuid.UUID, workflow: Workflow) -> None:
+        """Note an execution that was started, and how its workflow says that it ends."""
+        self.expected[id] = workflows.ENDS[workflow.name].status
         if workflow is workflows.mended:
             self._mended.add(id)
-        return id
 
     def live(self) -> list[uuid.UUID]:
         """Return what is open, after retrying what a person has to."""
@@ -283,7 +311,8 @@ class Trial:
         """Wait for all ends, and for the workers; return what is to be judged."""
         self.await_idle()
         for victim in self.victims:
-            told = events(uuid.UUID(victim.execution), "node.lost", node=victim.node)
+            # Cancelled: by the end of an execution that fails fast, before anybody missed who ran it.
+            told = events(uuid.UUID(victim.execution), "node.lost", "node.cancelled", node=victim.node)
             self.check(bool(told), f"{victim.node} of {victim.execution} was lost, and no log tells it")
         workers = []
         for cluster in self.crew.clusters:
@@ -298,4 +327,5 @@ class Trial:
 
     def evidence(self, workers: list[tuple[int, int]]) -> Evidence:
         found = Evidence(dict(self.expected), self.entries(), self.runnable, self.faults, workers, self.woken)
+        found.payments = payments(self.crew.payments)
         return found.collect()

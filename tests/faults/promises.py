@@ -1,108 +1,71 @@
-"""What must hold after any fault. Each promise is checked by counting, over the ledger and the database.
-
-The ledger is what the bodies themselves wrote down; the log and the rows are what igon7 says. `runs` are node runs by
-their id, one for each node and generation.
-"""
+"""What must hold after any fault. Each promise is checked by counting, over the ledger and the database."""
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 from orchestration.engine.decide import MAX_LOST
 from orchestration.engine.fold import BrokenLog
 from orchestration.engine.states import NODE_TERMINAL
 from orchestration.models import Execution, NodeRun
-from tests.cluster import check_log, events
+from tests.cluster import check_log
 from tests.ledger import Entry
 
+from .evidence import Evidence, Name, must, name_of
 from .table import Count
 
 EARLY = 0.05  # seconds by which two clocks that measure one moment may differ
-_OUTCOMES = {"node.completed", "node.failed", "node.retrying", "node.lost", "node.released", "node.cancelled"}
+_OUTCOMES = {
+    *("node.completed", "node.failed", "node.retrying", "node.lost", "node.released", "node.cancelled"),
+    *("node.waiting", "node.attention"),
+}
+_AGAIN = {"node.lost", "node.released"}  # the same attempt begins once more
 _WITHOUT_A_START = {"failed", "cancelled"}  # poison, or cancelled before its turn
-
-
-@dataclass(frozen=True, slots=True)
-class Runnable:
-    """A node run that could run when a fault ended, with its fence then; times are ticks of the monotonic clock."""
-
-    run: int
-    fence: int
-    name: str
-    fault: int
-    seen: float
-    due: float
-    until: float
-
-
-@dataclass(slots=True)
-class Evidence:
-    """What a drill leaves behind, to be judged."""
-
-    expected: dict[uuid.UUID, str]  # accepted starts, and how each must end
-    entries: list[Entry]
-    runnable: list[Runnable] = field(default_factory=list)
-    faults: list[float] = field(default_factory=list)  # when each began
-    workers: list[tuple[int, int]] = field(default_factory=list)  # of each cluster: there, wanted
-    woken: list[tuple[int, float]] = field(
-        default_factory=list
-    )  # processes that slept, and when they were woken
-    logs: dict[uuid.UUID, list[dict[str, Any]]] = field(default_factory=dict)
-    runs: dict[int, NodeRun] = field(default_factory=dict)
-
-    def collect(self) -> Evidence:
-        """Read the logs and rows of all that was started."""
-        self.logs = {id: events(id) for id in self.expected}
-        self.runs = {run.pk: run for run in NodeRun.objects.filter(execution__in=list(self.expected))}
-        return self
-
-    def starts(self) -> dict[int, list[Entry]]:
-        """Return the bodies' begins by node run."""
-        found: dict[int, list[Entry]] = {run: [] for run in self.runs}
-        for entry in self.entries:
-            if entry.what == "start" and entry.about["run"] in found:
-                found[entry.about["run"]].append(entry)
-        return found
 
 
 def ends(evidence: Evidence, count: Count) -> None:
     """Every accepted start ends, as its workflow says; where a node is given up as poison, its log shows why."""
-    found = Execution.objects.in_bulk(list(evidence.expected))
+    found, poisoned = Execution.objects.in_bulk(list(evidence.expected)), _poisoned(evidence)
     for id, wanted in evidence.expected.items():
-        status = found[id].status if id in found else "missing"
-        count.check(
-            status == wanted or _is_poison(evidence, found.get(id)), f"{id} is {status}, not {wanted}"
-        )
+        status, error = (found[id].status, found[id].error) if id in found else ("missing", None)
+        given_up = status == "failed" and id in poisoned
+        why = {name: text for name, text in (error or {}).items() if name in ("node", "type", "message")}
+        count.check(status == wanted or given_up, f"{id} is {status}, not {wanted}: {why}")
 
 
-def _is_poison(evidence: Evidence, execution: Execution | None) -> bool:
-    if (
-        execution is None
-        or execution.status != "failed"
-        or (execution.error or {}).get("code") != "node_poison"
-    ):
-        return False
-    node = (execution.error or {})["node"]
-    lost = [
-        event
-        for event in evidence.logs[execution.pk]
-        if event["type"] == "node.lost" and event["node"] == node
-    ]
-    return len(lost) > MAX_LOST
+def _poisoned(evidence: Evidence) -> set[uuid.UUID]:
+    """Return the executions of which a node, or who was to rescue one, is given up as poison; the log shows why."""
+    losses, found = Counter[Name](), set[uuid.UUID]()
+    for name, event in evidence.in_runs():
+        losses[name] += event["type"] == "node.lost"
+        error = event["data"].get("error", {}) if event["type"] == "node.failed" else {}
+        if error.get("type") == "NodeLost" and losses[name] > MAX_LOST:
+            found.add(name[0])
+    return found
+
+
+def nodes(evidence: Evidence, count: Count) -> None:
+    """Each node ends as its workflow says: rescued, skipped by a condition or a join, failed, or cancelled."""
+    poisoned = _poisoned(evidence)
+    for run in evidence.runs.values():
+        if run.superseded or run.execution_id in poisoned or run.execution.status != must(run).status:
+            continue
+        wanted = must(run).nodes.get(run.node, "succeeded")
+        holds = run.status in ({wanted} if isinstance(wanted, str) else wanted)
+        count.check(holds, f"{_name(run)} is {run.status}, not {wanted}")
 
 
 def never_again(evidence: Evidence, count: Count) -> None:
-    """A completed node never runs again, nor does any claim begin that is not the row's present one."""
-    completed: Counter[tuple[uuid.UUID, str, int]] = Counter()
-    for id, event, generation in _in_generations(evidence):
-        completed[id, event["node"], generation] += event["type"] == "node.completed"
+    """A completed node never runs again, nor does any claim begin that is not the row's present one, or twice."""
+    completed = Counter(name for name, event in evidence.in_runs() if event["type"] == "node.completed")
     for number, starts in evidence.starts().items():
         run = evidence.runs[number]
+        begun = Counter(start.about["fence"] for start in starts)
         for start in starts:
+            count.check(begun[start.about["fence"]] == 1, f"{_name(run)} began twice by one claim: {starts}")
             if _slept(evidence, start):
                 continue
             mine = (
@@ -110,7 +73,7 @@ def never_again(evidence: Evidence, count: Count) -> None:
             )
             count.check(mine, f"{_name(run)} began as {start.about}, and has fence {run.fence}")
         if run.status == "succeeded":
-            times = completed[run.execution_id, run.node, run.generation]
+            times = completed[name_of(run)]
             count.check(times == 1, f"{_name(run)} was completed {times} times")
 
 
@@ -121,30 +84,46 @@ def _slept(evidence: Evidence, start: Entry) -> bool:
 
 def attempts(evidence: Evidence, count: Count) -> None:
     """A body begins no more often than its log has outcomes of it: attempts, losses and hand-backs."""
-    told: Counter[tuple[uuid.UUID, str, int]] = Counter()
-    for id, event, generation in _in_generations(evidence):
-        told[id, event["node"], generation] += event["type"] in _OUTCOMES
+    told = _outcomes(evidence)
     for number, starts in evidence.starts().items():
         run = evidence.runs[number]
-        known = told[run.execution_id, run.node, run.generation] + (run.status not in NODE_TERMINAL)
+        known = told[name_of(run)] + (run.status not in NODE_TERMINAL)
         count.check(len(starts) <= known, f"{_name(run)} began {len(starts)} times, its log knows of {known}")
 
 
-def _in_generations(evidence: Evidence) -> Iterator[tuple[uuid.UUID, dict[str, Any], int]]:
-    for id, log in evidence.logs.items():
-        generation = 1
-        for event in log:
-            if event["type"] == "execution.reopened":
-                generation = event["data"]["generation"]
-            yield id, event, generation
+def _outcomes(evidence: Evidence) -> Counter[Name]:
+    told, rests = Counter[Name](), set[Name]()
+    for name, event in evidence.in_runs():
+        if event["type"] == "node.ready":
+            rests.discard(name)
+        # What a node that waits for its rescuer or for a person comes to in the end is no attempt's outcome.
+        told[name] += event["type"] in _OUTCOMES and name not in rests
+        if event["type"] in ("node.waiting", "node.attention"):
+            rests.add(name)
+    return told
 
 
 def order(evidence: Evidence, count: Count) -> None:
-    """No node begins before its predecessors' ends are committed: each body has looked."""
+    """No node begins before its join is met by what is committed, no rescuer before a failure: each body has looked."""
     for number, starts in evidence.starts().items():
         for start in starts:
-            ended = all(status in NODE_TERMINAL for status in start.about["parents"].values())
-            count.check(ended and start.about["outside"], f"{_name(evidence.runs[number])} saw {start.about}")
+            rescues = start.about["rescues"] in (None, "waiting")
+            holds = _is_met(start) and rescues and start.about["outside"]
+            count.check(holds, f"{_name(evidence.runs[number])} saw {start.about}")
+
+
+def _is_met(start: Entry) -> bool:
+    """Say whether the join is met by what the body saw; of an expression, whether every predecessor has ended."""
+    seen, join = Counter(start.about["parents"].values()), start.about["join"]
+    ok, failed = seen["succeeded"] + seen["recovered"], seen["failed"] + seen["upstream_failed"]
+    done = not set(seen) - NODE_TERMINAL
+    if isinstance(join, int):
+        return ok >= join
+    early = {"any_success": ok > 0, "one_failed": failed > 0, "one_done": ok + failed > 0}
+    if join in early:
+        return early[join]
+    late = {"all_success": ok, "all_failed": failed, "none_failed": seen.total() - failed}
+    return done and late.get(join, seen.total()) == seen.total()
 
 
 def whole(evidence: Evidence, count: Count) -> None:
@@ -168,7 +147,7 @@ def folds(evidence: Evidence, count: Count) -> None:
 
 def again(evidence: Evidence, count: Count) -> None:
     """What could run when a fault ended has begun in time, and not before it was due."""
-    starts = evidence.starts()
+    starts = evidence.starts("start", "asked")  # a condition that says no is all that runs of a node
     for one in evidence.runnable:
         # By its fence, not by the time: it may have begun, failed and waited again between the time and the row's read.
         later = (start.tick for start in starts.get(one.run, []) if start.about["fence"] > one.fence)
@@ -184,6 +163,56 @@ def again(evidence: Evidence, count: Count) -> None:
         count.check(first is not None and one.due - EARLY <= first <= one.until, late)
 
 
+def timers(evidence: Evidence, count: Count) -> None:
+    """A timer fires once and never early, by the database's clock; it waits for as long as the policy says."""
+    runs = {name_of(run): run for run in evidence.runs.values()}
+    starts, repeats = evidence.starts(), Counter[tuple[Name, int]]()
+    for name, event in evidence.in_runs():
+        repeats[name, event["attempt"] or 0] += event["type"] in _AGAIN
+    for name, event in evidence.in_runs():
+        if event["type"] != "node.retrying":
+            continue
+        run, attempt, delay = runs[name], event["attempt"], event["data"]["delay"]
+        wanted = round(must(run).delays[run.node][attempt - 1] * 1000)
+        count.check(delay == wanted, f"{_name(run)} waits {delay} ms after attempt {attempt}, not {wanted}")
+        due = _moment(event["at"]) + dt.timedelta(milliseconds=delay)
+        fired = [start for start in starts[run.pk] if start.attempt == attempt + 1]
+        most = 1 + repeats[name, attempt + 1]
+        count.check(len(fired) <= most, f"attempt {attempt + 1} of {_name(run)} began {len(fired)} times")
+        for start in fired:
+            at = _moment(start.about["at"])
+            count.check(at >= due, f"attempt {attempt + 1} of {_name(run)} began at {at}, due at {due}")
+    for number, begins in starts.items():
+        for start in (each for each in begins if each.about["due"] > each.about["ready"]):
+            early = _moment(start.about["at"]) < _moment(start.about["due"])
+            count.check(not early, f"{_name(evidence.runs[number])} began early: {start.about}")
+
+
+def _moment(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+def effects(evidence: Evidence, count: Count) -> None:
+    """A node that completed has had its effect exactly once, however often its body paid; another, at most once."""
+    taken = Counter((each["execution"], each["node"], each["for"]) for each in evidence.payments)
+    for number, calls in evidence.starts("pay").items():
+        run = evidence.runs[number]
+        if calls:
+            times = taken[str(run.execution_id), run.node, run.for_node]
+            holds = times == 1 or (times == 0 and run.status != "succeeded")
+            count.check(holds, f"{_name(run)} paid {len(calls)} times, {times} payments were taken")
+
+
+def audit(evidence: Evidence, count: Count) -> None:
+    """Each start and each act by a person has exactly one audit record, of its own commit."""
+    for id in evidence.expected:
+        told, audited = evidence.told[id], evidence.audited[id]
+        holds = (
+            Counter(told) == Counter(audited) and ("workflow.run", told[0][1]) in audited if told else False
+        )
+        count.check(holds, f"the log of {id} tells of {told}, the audit of {audited}")
+
+
 def workers(evidence: Evidence, count: Count) -> None:
     """Every cluster has as many workers as before."""
     for there, wanted in evidence.workers:
@@ -191,16 +220,21 @@ def workers(evidence: Evidence, count: Count) -> None:
 
 
 def _name(run: NodeRun) -> str:
-    return f"{run.node} of {run.execution_id} (generation {run.generation})"
+    serves = f" for {run.for_node}" if run.for_node else ""
+    return f"{run.node}{serves} of {run.execution_id} (generation {run.generation})"
 
 
 PROMISES: dict[str, Callable[[Evidence, Count], None]] = {
     "ends": ends,
+    "nodes": nodes,
     "once": never_again,
     "attempts": attempts,
     "order": order,
     "log": whole,
     "fold": folds,
     "again": again,
+    "timers": timers,
+    "effects": effects,
+    "audit": audit,
     "workers": workers,
 }

@@ -3,38 +3,70 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import time
 
 import pytest
 
+from orchestration.engine.states import Outcome
 from orchestration.models import Execution, ExecutionEvent, NodeRun
-from orchestration.store import versions
+from orchestration.store import clock, versions
+from orchestration.store.claim import claim
+from orchestration.store.settle import settle
+from security import audit
+from security.objects import Resource
+from tests.cluster import ME
 from tests.ledger import Entry
-from tests.orchestration.store_helpers import begin, nodes, run_to_end
+from tests.orchestration.store_helpers import begin, done, nodes, run_to_end, seat
 
-from .promises import PROMISES, Evidence, Runnable
+from .evidence import Evidence, Runnable
+from .promises import PROMISES
 from .table import Count, Report
+from .workflows import ENDS, Ends
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def evidence() -> Evidence:
-    """An execution of a then b that has ended well, and what its bodies would have written."""
+def evidence(monkeypatch) -> Evidence:
+    """An execution of a, which fails once, then b; it has ended well. And what its bodies would have written."""
     versions.forget_versions()
-    id = begin({"a": [], "b": ["a"]})
-    run_to_end()
+    monkeypatch.setitem(ENDS, "w", Ends(delays={"a": [1.0]}))
+    id = begin({"a": [], "b": ["a"]}, retries={"a": 3})
+    audit.record(ME, "workflow.run", Resource("orchestration.execution", str(id), "w"))
+    settle(done(claim(seat(), 1), Outcome.FAILED))
+    with clock.ahead(1.0):
+        run_to_end()
     assert nodes(id) == {"a": "succeeded", "b": "succeeded"}
     found = Evidence({id: "succeeded"}, [], workers=[(2, 2)])
     found.collect()
     for number, run in found.runs.items():
-        seen = time.monotonic()
-        parents = {"a": "succeeded"} if run.node == "b" else {}
-        about = {"run": number, "generation": 1, "fence": run.fence, "seen": ["running", run.fence]}
-        about |= {"began": seen, "parents": parents, "outside": True}
-        found.entries.append(Entry("start", str(id), run.node, 1, 1, 0.0, time.monotonic(), about))
+        for attempt in range(1, run.attempt + 1):
+            found.entries.append(_begun(run, attempt))
+        seen = found.entries[-1].tick
         found.runnable.append(Runnable(number, run.fence - 1, run.node, 1, seen, seen, seen + 5.0))
+        found.entries.append(dataclasses.replace(found.entries[-1], what="pay"))
+        found.payments.append({"execution": str(id), "node": run.node, "for": ""})
     return found
+
+
+def _begun(run: NodeRun, attempt: int) -> Entry:
+    due = run.available_at
+    about = {
+        "run": run.pk,
+        "generation": 1,
+        "fence": attempt,
+        "seen": ["running", attempt],
+        "join": "all_success",
+    }
+    about |= {"began": time.monotonic(), "parents": {"a": "succeeded"} if run.node == "b" else {}}
+    times = {
+        "at": due + dt.timedelta(seconds=2),
+        "due": due,
+        "ready": due - dt.timedelta(seconds=attempt - 1),
+    }
+    about |= {"outside": True, "rescues": None, **{name: at.isoformat() for name, at in times.items()}}
+    return Entry("start", str(run.execution_id), run.node, attempt, 1, 0.0, time.monotonic(), about)
 
 
 def _count(name: str, evidence: Evidence) -> Count:
@@ -54,22 +86,57 @@ def _cut_the_log(evidence):
     evidence.collect()
 
 
-def _change_a_start(**about):
+def _change_a_start(node="b", **about):
+    """Change the node's last."""
+
     def change(evidence):
-        last = evidence.entries[-1]
-        evidence.entries[-1] = dataclasses.replace(last, about=last.about | about)
+        place = _last(evidence, node)
+        entry = evidence.entries[place]
+        evidence.entries[place] = dataclasses.replace(entry, about=entry.about | about)
 
     return change
 
 
+def _last(evidence, node):
+    return max(n for n, each in enumerate(evidence.entries) if (each.what, each.node) == ("start", node))
+
+
 def _start_late(evidence):
-    last = evidence.entries[-1]
-    evidence.entries[-1] = dataclasses.replace(last, tick=last.tick + 60.0)
+    place = _last(evidence, "b")
+    last = evidence.entries[place]
+    evidence.entries[place] = dataclasses.replace(last, tick=last.tick + 60.0)
+
+
+def _repeat_a_start(node):
+    return lambda evidence: evidence.entries.append(evidence.entries[_last(evidence, node)])
+
+
+def _set_runs(evidence, **columns):
+    for run in evidence.runs.values():
+        for name, value in columns.items():
+            setattr(run, name, value)
+
+
+def _wait_shorter(evidence):
+    event = next(e for log in evidence.logs.values() for e in log if e["type"] == "node.retrying")
+    event["data"]["delay"] = 900
+
+
+def _audit_twice(evidence):
+    for records in evidence.audited.values():
+        records += records
+
+
+def _audit_elsewhere(evidence):
+    for records in evidence.audited.values():
+        records[0] = (records[0][0], -1)
 
 
 BREAKS = {
     "ends, for one that is open": ("ends", lambda e: e.expected.update(dict.fromkeys(e.expected, "failed"))),
     "ends, for one that is gone": ("ends", lambda e: Execution.objects.filter(pk__in=e.expected).delete()),
+    "nodes, for one that failed": ("nodes", lambda e: _set_runs(e, status="failed")),
+    "once, for two starts by one claim": ("once", _repeat_a_start("b")),
     "once, for a start after the end": ("once", _change_a_start(seen=["succeeded", 1])),
     "once, for another's claim": ("once", _change_a_start(seen=["running", 9])),
     "once, for two completions": ("once", lambda e: [log.append(log[-2]) for log in e.logs.values()]),
@@ -85,6 +152,19 @@ BREAKS = {
     ),
     "again, for a start that is late": ("again", _start_late),
     "again, for none": ("again", lambda e: e.entries.clear()),
+    "order, for a rescuer before the failure": ("order", _change_a_start(rescues="running")),
+    "order, for one that too few let run": ("order", _change_a_start(join=2)),
+    "timers, for a start that is early": ("timers", _change_a_start("a", at="2001-01-01T00:00:00+00:00")),
+    "timers, for a timer that fires twice": ("timers", _repeat_a_start("a")),
+    "timers, for a delay that is none of the policy's": ("timers", _wait_shorter),
+    "effects, for two": ("effects", lambda e: e.payments.extend(e.payments)),
+    "effects, for none": ("effects", lambda e: e.payments.clear()),
+    "audit, for a start without a record": (
+        "audit",
+        lambda e: e.audited.update({key: [] for key in e.audited}),
+    ),
+    "audit, for a second record": ("audit", _audit_twice),
+    "audit, for a record of another commit": ("audit", _audit_elsewhere),
     "workers, for one that is missing": ("workers", lambda e: e.workers.append((1, 2))),
 }
 
@@ -95,6 +175,17 @@ def test_what_breaks_a_promise_is_counted(name, spoil, evidence):
     count = _count(name, evidence)
     assert count.held < count.checked
     assert len(count.broken) == count.checked - count.held
+
+
+@pytest.mark.parametrize(("losses", "held"), [(4, 1), (3, 0)])
+def test_poison_excuses_an_execution_whose_log_shows_the_losses(losses, held, evidence):
+    Execution.objects.filter(pk__in=evidence.expected).update(status="failed")
+    for log in evidence.logs.values():
+        lost = {"type": "node.lost", "node": "rescuer", "attempt": 1, "data": {"for": "a"}}
+        given_up = {**lost, "type": "node.failed", "data": {"for": "a", "error": {"type": "NodeLost"}}}
+        log += [lost] * losses + [given_up]
+    count = _count("ends", evidence)
+    assert (count.held, count.checked) == (held, 1)
 
 
 def test_a_next_fault_takes_over_what_the_one_before_had_to_wait_for(evidence):

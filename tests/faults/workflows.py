@@ -1,208 +1,80 @@
-"""What runs while faults happen, and the traps that make a worker die or stop at a chosen moment.
-
-Each body looks, at its start, at what is committed: its own row and its predecessors'. It writes what it saw into the
-ledger. A cluster imports this module before it forks its workers; where the environment names a folder of traps, the
-runner's steps are wrapped *here*, in the test's process, so that the product needs no hooks.
-"""
+"""What runs while faults happen, and how it must end, whatever the faults."""
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import multiprocessing
-import os
 import random
-import signal
-import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
-from django.db.models import Q
+from orchestration import AtLeast, RetryPolicy, Workflow, WorkflowBuilder
 
-from orchestration import DoNotRetry, RetryPolicy, WorkflowBuilder
-from orchestration.models import NodeRun
-from orchestration.runner import bodies, lanes
-from orchestration.runner.patience import patiently
-from orchestration.store import settle, wakeups
-from tests import ledger
+from .bodies import asked, asks_for_time, broken_at_first, fails, held, pays, polls, step, step_async
 
-TRAPS = "IGON7_TEST_TRAPS"
-MUTE = "IGON7_TEST_MUTE"  # no NOTIFY leaves a process that has this
+CAUGHT = frozenset({"succeeded", "cancelled"})  # by the end of one that fails fast
 
 
-# --- traps -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How an execution must end: its status, and that of each node that does not succeed."""
+
+    status: str = "succeeded"
+    nodes: dict[str, str | frozenset[str]] = field(default_factory=dict)
+    delays: dict[str, list[float]] = field(default_factory=dict)  # seconds that a node waits between attempts
 
 
-def spring(moment: str, claim: Any = None) -> None:
-    """Send this process the signal that a trap for this moment holds; a trap takes one worker process."""
-    folder = os.environ.get(TRAPS)
-    if not folder or multiprocessing.parent_process() is None:  # the cluster's own process is no worker
-        return
-    trap = Path(folder) / moment
-    with suppress(FileNotFoundError):
-        sign = int(trap.read_text())
-        trap.unlink()  # one of those that are here at the same time succeeds
-        about = (str(claim.execution_id), claim.key.node, claim.attempt) if claim else ("", "", 0)
-        ledger.write(f"trap {moment}", *about, fence=claim.fence if claim else 0)
-        # To this thread: sent to the process, another might take it, and this one go on for a moment.
-        signal.pthread_kill(threading.get_ident(), sign)
+ENDS: dict[str, Ends] = {}
 
 
-_handed_over: dict[int, float] = {}
+def ends(made: Workflow, status: str = "succeeded", **nodes: str | frozenset[str]) -> Workflow:
+    """Say how it must end; "_" in a node's name stands for "-"."""
+    waits = {id: _delays(spec.retry, spec.params) for id, spec in made.graph.nodes.items() if spec.retry}
+    ENDS[made.name] = Ends(status, {name.replace("_", "-"): each for name, each in nodes.items()}, waits)
+    return made
 
 
-def _arrange() -> None:
-    """Put the moments into the runner's way; all but "during", which the bodies themselves pass."""
-    run_sync, run_async = bodies.run_sync, bodies.run_async
-
-    def run_sync_between(held: Any, *args: Any) -> Any:
-        _handed_over[held.claim.run_id] = time.monotonic()
-        spring("before", held.claim)
-        value = run_sync(held, *args)
-        spring("after", held.claim)
-        return value
-
-    async def run_async_between(held: Any, *args: Any) -> Any:
-        _handed_over[held.claim.run_id] = time.monotonic()
-        spring("before", held.claim)
-        value = await run_async(held, *args)
-        spring("after", held.claim)
-        return value
-
-    bodies.run_sync, bodies.run_async = run_sync_between, run_async_between  # type: ignore[assignment]
-    settle._lock_and_load = _then(settle._lock_and_load, "locked")
-    lanes.settle = _then(lanes.settle, "committed")  # type: ignore[attr-defined]
-
-
-def _then(step: Callable[..., Any], moment: str) -> Callable[..., Any]:
-    @functools.wraps(step)
-    def passing(*args: Any, **options: Any) -> Any:
-        value = step(*args, **options)
-        spring(moment)
-        return value
-
-    return passing
-
-
-if os.environ.get(TRAPS):
-    _arrange()
-if os.environ.get(MUTE):
-    wakeups.statements = lambda *_: []
-
-
-# --- bodies ----------------------------------------------------------------------------------------
-
-
-def look(ctx: Any) -> dict[str, Any]:
-    """Return what is committed about the claim that this body runs for, and about its predecessors."""
-    claim, parents = ctx._held.claim, ctx._spec.depends_on
-    began = _handed_over.pop(claim.run_id)  # when the runner let it begin; a trap lies between that and here
-    mine = Q(pk=claim.run_id) | Q(execution=claim.execution_id, superseded=False, node__in=parents)
-    columns = ("pk", "node", "status", "fence", "generation")
-    found = patiently(lambda: list(NodeRun.objects.filter(mine).values_list(*columns)))
-    own = next(row for row in found if row[0] == claim.run_id)
-    return {
-        "began": began,
-        "run": claim.run_id,
-        "generation": own[4],
-        "fence": claim.fence,
-        "seen": [own[2], own[3]],
-        "parents": dict.fromkeys(parents, "") | {row[1]: row[2] for row in found if row is not own},
-        "outside": not connection.in_atomic_block,
+def _delays(policy: RetryPolicy, params: Any) -> list[float]:
+    """Return the seconds before each further attempt, as docs say it, by hand: not as the engine reckons."""
+    if "after" in params:
+        return [params["after"]]
+    times = range(1, params.get("good_at", policy.max_attempts))
+    first = policy.initial_interval
+    by = {
+        "fixed": lambda n: first,
+        "linear": lambda n: first * n,
+        "exponential": lambda n: first * 2 ** (n - 1),
     }
+    return [by[policy.strategy](n) for n in times]
 
-
-def looks(body: Callable[..., Any]) -> Callable[..., Any]:
-    """Note a body's begin with what it sees, pass the moment "during" in its middle, and note its end."""
-
-    @functools.wraps(body)
-    def run(ctx: Any) -> Any:
-        seen = look(ctx)
-        ledger.note(ctx, "start", **seen)
-        try:
-            time.sleep(ctx.params.get("pause", 0))
-            spring("during", ctx._held.claim)
-            return body(ctx, seen)
-        finally:
-            ledger.note(ctx, "end")
-
-    return run
-
-
-@looks
-def step(ctx: Any, seen: dict[str, Any]) -> str:
-    return str(ctx.node_id)
-
-
-async def step_async(ctx: Any) -> str:
-    """Do as `step`, on the event loop (which the look holds up: it must be what the body does first)."""
-    ledger.note(ctx, "start", **look(ctx))
-    try:
-        await asyncio.sleep(ctx.params.get("pause", 0))
-        spring("during", ctx._held.claim)
-        return str(ctx.node_id)
-    finally:
-        ledger.note(ctx, "end")
-
-
-@looks
-def fails_once(ctx: Any, seen: dict[str, Any]) -> str:
-    if ctx.attempt == 1:
-        raise ConnectionError("the first attempt fails")
-    return "good"
-
-
-@looks
-def broken_at_first(ctx: Any, seen: dict[str, Any]) -> str:
-    if seen["generation"] == 1:
-        raise DoNotRetry("a person has to look at this")
-    return "mended"
-
-
-@looks
-def held(ctx: Any, seen: dict[str, Any]) -> str:
-    """Hold until the drill opens the gate that the input names."""
-    deadline = time.monotonic() + 60
-    while not Path(ctx.input["gate"]).exists():
-        if time.monotonic() > deadline:
-            raise TimeoutError(ctx.input["gate"])
-        time.sleep(0.01)
-    return "open"
-
-
-@looks
-def polls(ctx: Any, seen: dict[str, Any]) -> None:
-    """Go on until the execution is cancelled."""
-    for _ in range(6000):
-        ctx.check_cancelled()
-        time.sleep(0.01)
-
-
-# --- graphs ----------------------------------------------------------------------------------------
 
 _chance = random.Random(7)
 
 
-def _pause() -> dict[str, Any]:
-    return {"pause": round(_chance.uniform(0.001, 0.03), 4)}
+def _pause(**params: Any) -> dict[str, Any]:
+    return {"pause": round(_chance.uniform(0.001, 0.03), 4), **params}
 
 
-_chain = WorkflowBuilder("f-chain", timeout=60).add_node("n0", step, params=_pause())
+def _fails(error: str = "ConnectionError", **params: Any) -> dict[str, Any]:
+    return _pause(error=error, **params)
+
+
+def _soon(attempts: int, strategy: str = "exponential", interval: float = 0.1) -> RetryPolicy:
+    return RetryPolicy(max_attempts=attempts, initial_interval=interval, strategy=strategy)
+
+
+# --- graphs in which nothing fails -----------------------------------------------------------------
+
+_chain = WorkflowBuilder("f-chain", timeout=600).add_node("n0", step, params=_pause())
 for _n in range(1, 6):
     _body = step_async if _n == 3 else step
     _chain.add_node(f"n{_n}", _body, depends_on=[f"n{_n - 1}"], params=_pause())
-chain = _chain.build()
+chain = ends(_chain.build())
 
-_fan = WorkflowBuilder("f-fan", timeout=60).add_node("root", step, params=_pause())
+_fan = WorkflowBuilder("f-fan", timeout=600).add_node("root", step, params=_pause())
 for _n in range(12):
     _fan.add_node(f"leaf{_n}", step_async if _n % 3 == 0 else step, depends_on=["root"], params=_pause())
-fan = _fan.add_node("all", step, depends_on=[f"leaf{_n}" for _n in range(12)]).build()
+fan = ends(_fan.add_node("all", step, depends_on=[f"leaf{_n}" for _n in range(12)]).build())
 
-diamond = (
+diamond = ends(
     WorkflowBuilder("f-diamond")
     .add_node("top", step_async, params=_pause())
     .add_node("left", step, depends_on=["top"], params=_pause())
@@ -210,38 +82,162 @@ diamond = (
     .add_node("bottom", step, depends_on=["left", "right"], params=_pause())
     .build()
 )
-flaky = (
+
+# --- retries ---------------------------------------------------------------------------------------
+
+flaky = ends(
     WorkflowBuilder("f-flaky")
     .add_node("first", step, params=_pause())
-    .add_node(
-        "flaky",
-        fails_once,
-        depends_on=["first"],
-        params=_pause(),
-        retry=RetryPolicy(max_attempts=3, initial_interval=0.3),
-    )
+    .add_node("flaky", fails, depends_on=["first"], params=_fails(good_at=2), retry=_soon(3, interval=0.3))
     .add_node("last", step, depends_on=["flaky"], params=_pause())
     .build()
 )
+retries = ends(
+    WorkflowBuilder("f-retries")
+    .add_node("exponential", fails, params=_fails(good_at=3), retry=_soon(4))
+    .add_node("fixed", step_async, params=_fails(good_at=3), retry=_soon(3, "fixed", 0.15))
+    .add_node("linear", fails, params=_fails(good_at=3), retry=_soon(3, "linear"))
+    .add_node("after", asks_for_time, params=_pause(after=0.25), retry=_soon(2))
+    .add_node("last", step, depends_on=["exponential", "fixed", "linear", "after"], params=_pause())
+    .build()
+)
+# Waits for its time between two attempts: long enough for a fault to fall into that.
+delayed = ends(
+    WorkflowBuilder("f-delayed")
+    .add_node("flaky", fails, params=_fails(good_at=2), retry=_soon(3, interval=1.5))
+    .add_node("last", step, depends_on=["flaky"])
+    .build()
+)
 # Fails, until a person retries it: its second generation runs the rest.
-mended = (
+mended = ends(
     WorkflowBuilder("f-mended")
-    .add_node("first", step, params=_pause())
+    .add_node("first", pays, params=_pause())
     .add_node("broken", broken_at_first, depends_on=["first"], params=_pause())
     .add_node("last", step, depends_on=["broken"], params=_pause())
     .build()
 )
-# Waits for its time between two attempts: long enough for a fault to fall into that.
-delayed = (
-    WorkflowBuilder("f-delayed")
-    .add_node("flaky", fails_once, retry=RetryPolicy(max_attempts=3, initial_interval=1.5))
-    .add_node("last", step, depends_on=["flaky"])
+
+# --- effects ---------------------------------------------------------------------------------------
+
+_paying = WorkflowBuilder("f-paying").add_node("order", step, params=_pause())
+for _n in range(4):
+    _paying.add_node(f"pay{_n}", pays, depends_on=["order"], params=_pause())
+paying = ends(
+    _paying.add_node(
+        "again", pays, depends_on=["order"], params=_fails(good_at=3), retry=_soon(3, "fixed", 0.05)
+    )
+    .add_node("receipt", step, depends_on=["again", *(f"pay{_n}" for _n in range(4))], params=_pause())
     .build()
 )
-gated = WorkflowBuilder("f-gated").add_node("work", held).add_node("after", step, depends_on=["work"]).build()
+
+# --- rescues ---------------------------------------------------------------------------------------
+
+rescued = ends(
+    WorkflowBuilder("f-rescued")
+    .add_node("first", step, params=_pause())
+    .add_node("primary", fails, depends_on=["first"], params=_fails(), retry=_soon(2), fallback="second")
+    .add_node("second", step_async, params=_fails("ValueError"), retry=_soon(2, "fixed"), fallback="third")
+    .add_node("third", pays, params=_pause())
+    .add_node("sound", step, depends_on=["first"], params=_pause(), fallback="spare")
+    .add_node("spare", step)
+    .add_node("last", step, depends_on=["primary", "sound"], params=_pause())
+    .build(),
+    primary="recovered",
+    second="recovered",
+    spare="skipped",
+)
+bounded = ends(
+    WorkflowBuilder("f-bounded")
+    .add_node("risky", fails, params=_fails(), retry=_soon(2))
+    .add_node("shaky", step_async, params=_fails())
+    .add_node("wrong", fails, params=_fails("ValueError"), fallback="as-wrong")
+    .add_node("as-wrong", fails, params=_fails("ValueError"))
+    .add_node("values", pays, on_error=True, error_types=[ValueError], params=_pause())
+    .add_node("network", pays, on_error=True, for_nodes=["risky", "shaky"], params=_pause())
+    .add_node("last", step, depends_on=["risky", "shaky", "wrong"], params=_pause())
+    .build(),
+    risky="recovered",
+    shaky="recovered",
+    wrong="recovered",
+    as_wrong="failed",
+)
+
+# --- failures that nobody rescues ------------------------------------------------------------------
+
+unrescued = ends(
+    WorkflowBuilder("f-unrescued")
+    .add_node("primary", fails, params=_fails(), retry=_soon(2), fallback="second")
+    .add_node("second", fails, params=_fails())
+    .add_node("boundary", fails, on_error=True, for_nodes=["primary"], params=_fails("DoNotRetry"))
+    .add_node("beside", step, params=_pause())
+    .add_node("after", step, depends_on=["primary"])
+    .add_node("far-after", step, depends_on=["after", "beside"])
+    .add_node("alarm", step_async, depends_on=["primary", "beside"], join="one_failed", params=_pause())
+    .add_node("cleanup", step, depends_on=["far-after", "beside"], join="all_done", params=_pause())
+    .build(),
+    "failed",
+    primary="failed",
+    second="failed",
+    boundary="failed",
+    after="upstream_failed",
+    far_after="upstream_failed",
+)
+_BAD = ["good", "bad", "no"]
+choosy = ends(
+    WorkflowBuilder("f-choosy")
+    .add_node("good", step, params=_pause(when=True), when=asked)
+    .add_node("bad", fails, params=_fails("LookupError"))
+    .add_node("no", step, params=_pause(when=False), when=asked)
+    .add_node("after-no", step, depends_on=["good", "no"])
+    .add_node("after-bad", step, depends_on=["good", "bad"])
+    .add_node("none-failed", step, depends_on=["good", "no"], join="none_failed", params=_pause())
+    .add_node("any", step_async, depends_on=_BAD, join="any_success", params=_pause())
+    .add_node("two", step, depends_on=[*_BAD, "none-failed"], join=AtLeast(2), params=_pause())
+    .add_node("no-two", step, depends_on=_BAD, join=AtLeast(2))
+    .add_node("all-failed", step, depends_on=["bad", "after-bad"], join="all_failed", params=_pause())
+    .add_node("one-failed", step, depends_on=_BAD, join="one_failed", params=_pause())
+    .add_node("no-failed", step, depends_on=["good", "no"], join="one_failed")
+    .add_node("one-done", step, depends_on=_BAD, join="one_done", params=_pause())
+    .add_node("exact", step, depends_on=_BAD, join="good.ok and bad.failed and no.skipped", params=_pause())
+    .build(),
+    "failed",
+    bad="failed",
+    no="skipped",
+    after_no="skipped",
+    after_bad="upstream_failed",
+    no_two="upstream_failed",
+    no_failed="skipped",
+)
+_fast = WorkflowBuilder("f-fast", on_failure="fail_fast").add_node("root", step, params=_pause())
+for _n in range(6):
+    _fast.add_node(f"leaf{_n}", step_async if _n % 2 else step, depends_on=["root"], params=_pause())
+_fast.add_node("bad", fails, depends_on=["root"], params=_fails(), retry=_soon(2, "fixed", 0.02))
+fast = ends(
+    _fast.add_node("all", step, depends_on=["bad", *(f"leaf{_n}" for _n in range(6))]).build(),
+    "failed",
+    bad="failed",
+    all=frozenset({"cancelled", "upstream_failed"}),
+    **{f"leaf{_n}": CAUGHT for _n in range(6)},
+)
+
+# --- for one drill each ----------------------------------------------------------------------------
+
+gated = ends(
+    WorkflowBuilder("f-gated").add_node("work", held).add_node("after", step, depends_on=["work"]).build()
+)
 # Runs into its deadline.
-overdue = WorkflowBuilder("f-overdue", timeout=1.0).add_node("work", polls).build()
+overdue = ends(
+    WorkflowBuilder("f-overdue", timeout=1.0).add_node("work", polls).build(), "failed", work="cancelled"
+)
 # For a queue that no cluster serves: a drill settles it itself.
 RACE = "race"
-raced = WorkflowBuilder("f-raced").add_node("work", step, queue=RACE).build()
-LOAD = (chain, fan, diamond, flaky, mended)
+raced = ends(WorkflowBuilder("f-raced").add_node("work", step, queue=RACE).build())
+undecided = ends(
+    WorkflowBuilder("f-undecided").add_node("work", step, queue=RACE, on_exhausted="pause").build(),
+    "failed",
+    work="failed",
+)
+LOAD = (
+    *(chain, fan, diamond, flaky, retries, mended, paying),
+    *(rescued, bounded, unrescued, choosy, fast),
+)

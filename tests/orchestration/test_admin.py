@@ -10,9 +10,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from orchestration import models
+from orchestration import bulk, models
 from orchestration.models import Execution
 from orchestration.store import versions
+from security.principals import Principal
 from tests.factories import Act, make_workflow, play, start_execution, worker_node
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +36,10 @@ def client() -> Client:
 def rows() -> Iterator[Execution]:
     script = {"extract": Act(lines=[("info", "<b>hello</b>")], files={"a.txt": ("text/plain", b"1")})}
     script |= {"load": Act(error=("ValueError", "<script>alert(1)</script>"))}
-    yield play(start_execution(make_workflow(), ago=60, input={"day": 3}), script, worker=worker_node())
+    execution = play(start_execution(make_workflow(), ago=60, input={"day": 3}), script, worker=worker_node())
+    me, these = Principal.system("tests"), bulk.Selection.of_ids([execution.pk])
+    bulk.start(me, "retry", these, confirm="retry 1", reason="<b>hello</b>")
+    yield execution
     versions.forget_versions()
 
 

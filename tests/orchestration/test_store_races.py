@@ -14,7 +14,7 @@ from django.test import override_settings
 from orchestration import models
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.states import Outcome
-from orchestration.store import acts, sql, versions
+from orchestration.store import acts, again, sql, versions
 from orchestration.store import settle as settle_module
 from orchestration.store.claim import claim
 from orchestration.store.locked import lock
@@ -141,7 +141,7 @@ def test_two_people_who_retry_at_once_reopen_it_once():
     for _ in range(15):
         id = begin({"a": []})
         settle(done(claim(seat(), 1), Outcome.FAILED))
-        results = together(partial(acts.retry, id, ABOUT), partial(acts.retry, id, ABOUT))
+        results = together(partial(again.retry, id, ABOUT), partial(again.retry, id, ABOUT))
         assert sorted(type(result).__name__ for result in results) == ["IllegalMove", "NoneType"]
         assert models.Execution.objects.get(pk=id).generation == 2
         run_to_end()

@@ -15,7 +15,7 @@ from orchestration import RetryPolicy, WorkflowBuilder, models
 from orchestration.engine.errors import IdempotencyConflict, IllegalMove
 from orchestration.engine.policies import JOINS
 from orchestration.engine.states import ExecutionStatus, Outcome
-from orchestration.store import acts, clock, leases, versions
+from orchestration.store import acts, again, clock, leases, versions
 from orchestration.store.claim import claim, next_due
 from orchestration.store.settle import Report, settle, settle_waves
 from orchestration.store.start import start
@@ -316,14 +316,14 @@ def test_retry_keeps_what_succeeded_and_runs_the_rest_again():
     assert nodes(id) == {
         "a": "succeeded", "b": "failed", "c": "upstream_failed", "d": "succeeded", "e": "upstream_failed"
     }  # fmt: skip
-    acts.retry(id, ABOUT)
+    again.retry(id, ABOUT)
     assert nodes(id) == {"a": "succeeded", "d": "succeeded", "b": "ready", "e": "pending"}
     assert run_to_end() == 3
     execution = models.Execution.objects.get(pk=id)
     assert (execution.status, execution.generation, execution.error) == ("succeeded", 2, None)
     check_log(id)
     with pytest.raises(IllegalMove):
-        acts.retry(id, ABOUT)
+        again.retry(id, ABOUT)
 
 
 def test_retry_of_a_cancelled_execution_goes_on_where_it_was():
@@ -333,7 +333,7 @@ def test_retry_of_a_cancelled_execution_goes_on_where_it_was():
     acts.cancel(id, ABOUT)
     settle(done(got))
     assert (status(id), nodes(id)) == ("cancelled", {"a": "succeeded", "b": "succeeded"})
-    acts.retry(id, ABOUT)
+    again.retry(id, ABOUT)
     assert nodes(id)["c"] == "ready"
     assert run_to_end() == 1
     assert status(id) == "succeeded"

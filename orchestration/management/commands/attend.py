@@ -1,4 +1,4 @@
-"""Decide about a node that needs attention."""
+"""Decide about one node."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ import json
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
-from django.utils.translation import gettext as _
 
-from orchestration import executor, queries
+from orchestration import executor
 from orchestration.engine.attention import DECISIONS
-from orchestration.management import command
+from orchestration.management import acts
+from orchestration.models import Execution
 
 
-class Command(command.Command):
-    help = "Decide about a node that needs attention: retry it, supply its result, skip it or let it fail."
+class Command(acts.Act):
+    help = (
+        "Decide about a node that needs attention: retry it, supply its result, skip it or let it fail. "
+        "A node that has not begun, or that failed in an execution that has ended, can be skipped or given a result."
+    )
+    takes_input = True
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", metavar="ID", help="the execution's id, or enough of its beginning")
+        super().add_arguments(parser)
         parser.add_argument("node", metavar="NODE", help="the node's id")
         parser.add_argument("decision", choices=DECISIONS, help="what to do")
         parser.add_argument("--result", metavar="JSON", help="what the node gives, for supply")
-        parser.add_argument("--reason", default="", help="kept with the node and in the audit")
 
-    def handle(
-        self, *args: Any, id: str, node: str, decision: str, result: str | None, reason: str, **options: Any
-    ) -> None:
-        execution = command.find(self.principal, id)
-        value = _json(result)
-        executor.attend(execution.id, node, decision, principal=self.principal, result=value, reason=reason)
-        execution = queries.execution(self.principal, execution.id)
-        said = _("Execution %(id)s is %(status)s.")
-        self.stdout.write(said % {"id": execution.id, "status": execution.status})
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.verb = options["decision"]
+        super().handle(*args, **options)
+
+    def concerns(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"node": options["node"]}
+
+    def act(self, execution: Execution, options: dict[str, Any], given: dict[str, Any]) -> Any:
+        given["result"] = _json(options["result"])
+        executor.attend(execution.id, options["node"], options["decision"], principal=self.principal, **given)
 
 
 def _json(text: str | None) -> Any:

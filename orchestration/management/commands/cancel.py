@@ -5,22 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.utils.translation import gettext as _
 
-from orchestration import executor, queries
-from orchestration.management import command
+from orchestration.management import acts
 
 
-class Command(command.Command):
+class Command(acts.Act):
     help = "Cancel an execution: nothing new starts in it, and what runs is told to stop."
+    verb = "cancel"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("id", metavar="ID", help="the execution's id, or enough of its beginning")
-        parser.add_argument("--reason", default="", help="kept with the execution and in the audit")
+        super().add_arguments(parser)
+        parser.add_argument("--rollback", action="store_true", help="then undo what has succeeded")
 
-    def handle(self, *args: Any, id: str, reason: str, **options: Any) -> None:
-        execution = command.find(self.principal, id)
-        executor.cancel(execution.id, principal=self.principal, reason=reason)
-        execution = queries.execution(self.principal, execution.id)
-        said = _("Execution %(id)s is %(status)s.")
-        self.stdout.write(said % {"id": execution.id, "status": execution.status})
+    def concerns(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"rollback": options["rollback"]}

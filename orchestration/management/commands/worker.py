@@ -11,8 +11,9 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 
 from orchestration import registry
+from orchestration.bulk import carry
 from orchestration.engine.durations import seconds
-from orchestration.runner import sweep
+from orchestration.runner import periodic, sweep
 from orchestration.runner.cluster import Cluster
 from orchestration.runner.keeper import Keeper
 
@@ -36,6 +37,7 @@ class Command(BaseCommand):
         )
         connections.close_all()  # nothing open may be inherited by the fork
         cluster.start()
+        periodic.register("bulk acts", carry.EVERY, carry.carry_out)
         keeper = Keeper(cluster.about)
         keeper.start()
         self.stdout.write(f"{cluster.about.slots} workers serve {', '.join(queues)}.")

@@ -14,6 +14,7 @@ from orchestration.engine.errors import InvalidOption
 from orchestration.engine.states import EXECUTION_LIVE
 from orchestration.models import Execution
 from orchestration.queries.filters import STATUSES, ExecutionFilter
+from orchestration.web.bulk_words import all_verbs
 from orchestration.web.parts import asks_for_part, part_of_page
 from orchestration.web.words import word
 from security.actions import CONSOLE_OPEN
@@ -32,6 +33,7 @@ _CHIPS = {
     "since": gettext_lazy("Since"),
     "until": gettext_lazy("Until"),
     "q": gettext_lazy("Text"),
+    "bulk": gettext_lazy("Bulk act"),
 }
 
 
@@ -58,6 +60,7 @@ def executions(request: HttpRequest) -> HttpResponse:
         "refused": refused,
         "chips": _chips(filters),
         "query": filters.to_query(),
+        "verbs": all_verbs(),
         "moving": any(row.status in EXECUTION_LIVE for row in page.items),
     }
     if asks_for_part(request, "list"):

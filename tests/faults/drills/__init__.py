@@ -20,10 +20,13 @@ class Drill:
     times: int
     short: int
     fed: bool
+    prepare: Callable[[Trial], None] | None = None
     needs: tuple[str, ...] = ()
 
     def run(self, trial: Trial) -> None:
         """Make the fault so often; a drill that is *fed* does so while executions run."""
+        if self.prepare is not None:
+            self.prepare(trial)
         with trial.feeding() if self.fed else nullcontext():
             for _ in range(trial.times):
                 if self.fed:
@@ -45,16 +48,22 @@ DRILLS: dict[str, Drill] = {}
 
 
 def drill(
-    fault: str, *, times: int, short: int, fed: bool = True, needs: tuple[str, ...] = ()
+    fault: str,
+    *,
+    times: int,
+    short: int,
+    fed: bool = True,
+    prepare: Callable[[Trial], None] | None = None,
+    needs: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Trial], None]], Callable[[Trial], None]]:
     """Register the function as a drill of its own name."""
 
     def register(once: Callable[[Trial], None]) -> Callable[[Trial], None]:
         name = once.__name__.replace("_", "-")
-        DRILLS[name] = Drill(name, fault, once, times, short, fed, needs)
+        DRILLS[name] = Drill(name, fault, once, times, short, fed, prepare, needs)
         return once
 
     return register
 
 
-from . import clocks, database, disk, kills, races, stops  # noqa: E402, F401 - each registers its own
+from . import clocks, database, disk, kills, network, races, stops, wakeups, web  # noqa: E402, F401 - each registers its own

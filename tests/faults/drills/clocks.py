@@ -32,7 +32,7 @@ def wrong_clock(trial: Trial) -> None:
     _start_two(trial)
     before = _losses(trial)
     with trial.feeding():
-        late = trial.begin(workflows.overdue, ends="failed")
+        late = trial.begin(workflows.overdue)
         delayed = [trial.begin(workflows.delayed) for _ in range(4)]
         wait_until(
             lambda: all(events(id, "node.retrying") for id in delayed), what="first attempts have failed"

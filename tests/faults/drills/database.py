@@ -1,18 +1,13 @@
-"""PostgreSQL goes away, comes back, ends sessions, and stays silent."""
+"""PostgreSQL goes away, comes back, and ends sessions."""
 
 from __future__ import annotations
 
-import contextlib
 import time
-from unittest import mock
 
 import psycopg
 from django.db import connection
 
 from igon7site.setup.postgres import Server
-from orchestration.runner.lanes import IDLE
-from orchestration.store.wakeups import channel
-from tests.faults import workflows
 from tests.faults.crew import Trial
 
 from . import drill
@@ -43,23 +38,6 @@ def postgres_terminate(trial: Trial) -> None:
         found = admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'igon7'").fetchall()
         for (pid,) in trial.chance.sample(found, min(len(found), trial.chance.randint(1, 4))):
             admin.execute("SELECT pg_terminate_backend(%s)", [pid])
-
-
-@drill("every NOTIFY lost", times=5, short=1, fed=False, needs=("postgres",))
-def lost_notify(trial: Trial) -> None:
-    trial.await_idle()
-    trial.crew.dismiss(trial.crew.cluster)
-    trial.crew.start(**{workflows.MUTE: "1"})
-    heard = psycopg.connect(_server(trial).url, autocommit=True)
-    with contextlib.closing(heard), mock.patch("orchestration.store.wakeups.statements", return_value=[]):
-        heard.execute(f"LISTEN {channel('sync')}")
-        # The idle look that finds the work is all that is left.
-        with trial.fault(within=IDLE + 2.0):
-            for workflow in workflows.LOAD:
-                trial.begin(workflow)
-        trial.await_idle()
-        notices = list(heard.notifies(timeout=0))
-        trial.check(not notices, f"{len(notices)} notifications were sent after all")
 
 
 def _server(trial: Trial) -> Server:

@@ -10,8 +10,21 @@ from orchestration.models import NodeRun
 from tests.cluster import LEASE, events, wait_until
 from tests.faults import workflows
 from tests.faults.crew import Trial, steadfast
+from tests.ledger import Entry
 
 from . import drill
+
+
+@drill("kill -9 of a worker that is about to claim", times=40, short=2)
+def kill_claiming(trial: Trial) -> None:
+    with trial.fault():
+        trial.spring("claiming")
+
+
+@drill("kill -9 of a worker right after a claim's commit", times=40, short=2)
+def kill_claimed(trial: Trial) -> None:
+    with trial.fault():
+        trial.spring("claimed")
 
 
 @drill("kill -9 of a worker, a node claimed and not begun", times=40, short=3)
@@ -24,6 +37,18 @@ def kill_before(trial: Trial) -> None:
 def kill_during(trial: Trial) -> None:
     with trial.fault():
         trial.spring("during")
+
+
+@drill("kill -9 of a worker, a body's effect done and nothing settled", times=40, short=3)
+def kill_paid(trial: Trial) -> None:
+    with trial.fault():
+        dead = trial.spring("paid")
+    wait_until(lambda: _calls(trial, dead) > 1, what=f"{dead} pays again")
+
+
+def _calls(trial: Trial, one: Entry) -> int:
+    about = (one.execution, one.node)
+    return sum(entry.what == "pay" and (entry.execution, entry.node) == about for entry in trial.entries())
 
 
 @drill("kill -9 of a worker, a body ended and not settled", times=40, short=3)

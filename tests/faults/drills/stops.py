@@ -6,11 +6,12 @@ import os
 import signal
 import sqlite3
 import time
+import uuid
 
 from django.db import connection
 
 from orchestration.models import ExecutionEvent, NodeRun
-from tests.cluster import LEASE, wait_until
+from tests.cluster import LEASE, events, wait_until
 from tests.faults.crew import Trial, steadfast
 from tests.ledger import Entry
 
@@ -85,7 +86,9 @@ def _is_locked() -> bool:
 
 
 def _taken_over(trial: Trial, asleep: Entry) -> bool:
-    """Say whether the node has begun for a later claim than that of the process that sleeps."""
+    """Say whether the node has begun for a later claim than that of the process that sleeps, or was cancelled."""
+    if events(uuid.UUID(asleep.execution), "node.cancelled", node=asleep.node):
+        return True  # its execution fails fast
     later = (start for start in trial.starts() if start.about["fence"] > asleep.about["fence"])
     return any((start.execution, start.node) == (asleep.execution, asleep.node) for start in later)
 

@@ -1,0 +1,148 @@
+"""Going on where an execution failed: retry, from a node too, and what a person decides about one node."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from orchestration.engine import attention, redo, verbs
+from orchestration.engine.follow import others_with_rows
+from orchestration.engine.recovery import helpers
+from orchestration.engine.states import ExecutionStatus, NodeStatus
+from orchestration.engine.view import Key
+
+from . import sql
+from .locked import Locked, lock_one, read_rows, rows_statement
+from .outcomes import as_pairs, close, in_pairs
+from .settle import settle_waves
+from .sql import execute
+from .wakeups import wake
+from .write import write
+
+About = dict[str, Any]
+
+
+def retry(
+    id: uuid.UUID,
+    about: About,
+    node: str | None = None,
+    input: str | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> None:
+    """Reopen an ended execution where it failed, or from a node, which may be given an input of its own (JSON text).
+
+    Raises IllegalMove, UnknownExecution.
+    """
+    connection = connections[using]
+    with transaction.atomic(using=using, savepoint=False):
+        item = lock_one(connection, id)
+        reopen(connection, item, about, node)
+        _finish(connection, item, node, input)
+    settle_waves(id, using)
+
+
+def attend(
+    id: uuid.UUID,
+    node: str,
+    decision: str,
+    about: About,
+    result: str | None = None,
+    input: str | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> None:
+    """Do what a person decides about a node; an execution that has ended is reopened for it.
+
+    `result` and `input` are JSON text. Raises IllegalMove, UnknownExecution.
+    """
+    connection = connections[using]
+    with transaction.atomic(using=using, savepoint=False):
+        item = lock_one(connection, id)
+        decide(connection, item, node, decision, about, result)
+        _finish(connection, item, node, input)
+    settle_waves(id, using)
+
+
+def decide(
+    connection: BaseDatabaseWrapper,
+    item: Locked,
+    node: str,
+    decision: str,
+    about: About,
+    result: str | None,
+    *,
+    keep: bool = True,
+) -> None:
+    """Note what follows from a person's decision about a node. Raises IllegalMove."""
+    if item.view.status.is_terminal:
+        reopen(connection, item, about, node, keep=keep, decision=decision)
+        if decision == "retry":
+            return
+    elif node in item.graph.nodes:
+        near = [*others_with_rows(item.graph, Key(node)), *helpers(item.graph, node)]
+        _load(connection, item, {node, *near}, keep)
+    item.run(attention.attend(item.graph, item.view, node, decision, about, result, item.id))
+
+
+def reopen(
+    connection: BaseDatabaseWrapper,
+    item: Locked,
+    about: About,
+    node: str | None,
+    *,
+    keep: bool = True,
+    decision: str = "retry",
+) -> None:
+    """Note what a retry does. Raises IllegalMove."""
+    verbs.check("retry", item.view.status, item.id, node)
+    whole = _load_for_retry(connection, item, node, keep)
+    if node is not None and decision != "retry":
+        attention.check_ended(item.graph, item.view, node, decision, item.id)
+    if node is None or node not in item.graph.undos:  # an undo goes on for the reason that it began for
+        item.cause = {"verb": "retry", **about, "at": item.now.isoformat()}
+    if item.graph.timeout is not None:
+        item.timeout_at = item.now + dt.timedelta(seconds=item.graph.timeout)
+    item.run(redo.retry(item.graph, item.view, about, item.id, node, whole=whole))
+
+
+def _finish(connection: BaseDatabaseWrapper, item: Locked, node: str | None, input: str | None) -> None:
+    close(connection, [item])
+    write(connection, [item])
+    if node is not None and input is not None:
+        # What it sees in the place of the execution's input; nobody else does.
+        text = "UPDATE orchestration_noderun SET input = %s WHERE id = %s"
+        execute(connection, text, [input, item.times[Key(node)].id])
+    wake(connection)
+
+
+# --- loading no more than is touched ---------------------------------------------------------------
+
+
+def _load_for_retry(connection: BaseDatabaseWrapper, item: Locked, node: str | None, keep: bool) -> bool:
+    """Load what a retry touches; say whether that is everything, or what concerns `node` and all that follows it."""
+    if node is not None and node in item.graph.nodes and _is_settled(item):
+        aside = {node} | item.graph.descendants([node])
+        parents = {parent for name in aside for parent in item.graph.nodes[name].depends_on}
+        near = {name for each in aside for name in helpers(item.graph, each)}
+        _load(connection, item, aside | parents | near, keep)
+        rows = [row for key, row in item.view.rows.items() if key.node in aside]
+        if sum(row.status is NodeStatus.FAILED for row in rows) == item.view.failures:
+            return False
+    everything = ("n.execution_id = %s", [sql.key(connection, item.id)])
+    read_rows({item.id: item}, execute(connection, *rows_statement(connection, *everything, keep=keep)))
+    return True
+
+
+def _is_settled(item: Locked) -> bool:
+    """Say whether each node has ended by itself: nobody cancelled anything, and nothing was undone."""
+    over = item.view.status in (ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED)
+    return over and not item.view.doomed and not item.graph.undos
+
+
+def _load(connection: BaseDatabaseWrapper, item: Locked, nodes: set[str], keep: bool) -> None:
+    pairs = as_pairs(connection, [(item.id, node) for node in sorted(nodes)])
+    statement = rows_statement(connection, in_pairs(connection), [pairs], keep=keep)
+    read_rows({item.id: item}, execute(connection, *statement))

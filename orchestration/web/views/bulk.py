@@ -1,0 +1,163 @@
+"""One verb for many executions: the dry run with its confirmation, and the page that shows how far it is."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from orchestration import bulk, executor, queries
+from orchestration.bulk import Preview, Selection
+from orchestration.bulk.preview import options_of
+from orchestration.engine.errors import Igon7Error, InvalidOption
+from orchestration.models import BulkAct
+from orchestration.queries.filters import KEYS, ExecutionFilter
+from orchestration.web import bulk_words
+from orchestration.web.parts import asks_for_part, part_of_page
+from security.actions import CONSOLE_OPEN
+from security.principals import Principal
+from security.web.guard import requires
+
+REFUSED = 50  # on one page
+SAMPLE = 8
+
+
+@require_GET
+@requires(CONSOLE_OPEN)
+def count(request: HttpRequest) -> HttpResponse:
+    """Say how many executions the list's query has, up to what one bulk act takes."""
+    try:
+        filters = ExecutionFilter.from_query(request.GET)
+    except InvalidOption as error:
+        return HttpResponse(str(error), content_type="text/plain", status=error.status)
+    rows = queries.executions(Principal.for_request(request), filters)
+    limit = settings.IGON7_BULK_LIMIT
+    found = len(rows.values_list("pk")[: limit + 1])
+    text = str(found) if found <= limit else _("more than %d") % limit
+    return HttpResponse(text, content_type="text/plain")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@requires(CONSOLE_OPEN)
+def start(request: HttpRequest) -> HttpResponse:
+    """GET: the dry run of what was selected. POST: begin what it froze, once it is confirmed."""
+    principal = Principal.for_request(request)
+    given = request.POST if request.method == "POST" else request.GET
+    verb = given.get("verb", "")
+    if verb not in executor.VERBS:
+        raise Http404
+    if request.method != "POST":
+        return _dry_run(request, verb, lambda: _selected(request.GET))
+    told: dict[str, Any] = {"confirm": given.get("confirm", ""), "reason": given.get("reason", "").strip()}
+    try:
+        frozen = Selection.thaw(given.get("selection", ""), verb, principal)
+        act = bulk.start(principal, verb, frozen, options=_options(verb, given), **told)
+    except Igon7Error as error:
+        thaw = lambda: Selection.thaw(given.get("selection", ""), verb, principal)  # noqa: E731
+        return _dry_run(request, verb, thaw, refused=str(error), status=error.status, told=given)
+    return redirect("bulk_act", act.pk)
+
+
+def _selected(query: QueryDict) -> Selection:
+    """Return what the list's form has sent: everything its query has, or the executions ticked."""
+    if query.get("all"):
+        asked = QueryDict(query.get("query", ""))
+        return Selection.of_query({key: asked.getlist(key) for key in asked if key in KEYS})
+    return Selection.of_ids(query.getlist("id"))
+
+
+def _options(verb: str, given: QueryDict) -> dict[str, Any]:
+    """Return the options that the form has; an empty field is none."""
+    found: dict[str, Any] = {}
+    for name, parameter in options_of(verb).items():
+        value = given.get(f"option.{name}", "")
+        if isinstance(parameter.default, bool):
+            found[name] = bool(value)
+        elif value:
+            found[name] = value
+    return found
+
+
+def _dry_run(
+    request: HttpRequest, verb: str, select: Any, refused: str = "", status: int = 200, told: Any = None
+) -> HttpResponse:
+    principal, found, sample = Principal.for_request(request), None, []
+    try:
+        found = bulk.preview(principal, verb, select())
+        sample = list(_rows(principal, found))
+    except Igon7Error as error:
+        refused, status = refused or str(error), max(status, error.status)
+    context = {
+        "verb": bulk_words.verb(verb),
+        "found": found,
+        "sample": sample,
+        "more": found.count - len(sample) if found else 0,
+        "refused": refused,
+        "told": told or {},
+        "query": QueryDict(request.GET.get("query") or request.POST.get("query", "")).urlencode(),
+        "options": [
+            {"name": name, "is_switch": isinstance(each.default, bool)}
+            for name, each in options_of(verb).items()
+        ],
+    }
+    return render(request, "orchestration/bulk_start.html", context, status=status)
+
+
+def _rows(principal: Principal, found: Preview) -> Any:
+    return queries.executions(principal).filter(pk__in=found.ids[:SAMPLE]).defer("input", "output", "labels")
+
+
+def load_act(principal: Principal, id: uuid.UUID) -> BulkAct:
+    """Return the bulk act. Raises Http404."""
+    try:
+        return bulk.find(principal, id)
+    except bulk.UnknownBulkAct as error:
+        raise Http404(str(error)) from None
+
+
+@require_GET
+@part_of_page
+@requires(CONSOLE_OPEN)
+def act(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
+    """Show how far a bulk act is, and what was refused."""
+    return show(request, load_act(Principal.for_request(request), id))
+
+
+@require_POST
+@requires(CONSOLE_OPEN)
+def stop(request: HttpRequest, id: uuid.UUID) -> HttpResponse:
+    """Leave alone what nothing has been done to yet."""
+    principal = Principal.for_request(request)
+    found = load_act(principal, id)
+    try:
+        bulk.stop(principal, id)
+    except bulk.BulkConflict as error:
+        found.refresh_from_db()
+        return show(request, found, refused=str(error), status=error.status)
+    return redirect("bulk_act", id)
+
+
+def show(request: HttpRequest, act: BulkAct, refused: str = "", status: int = 200) -> HttpResponse:
+    """Render the page, or the part of it that changes."""
+    after = request.GET.get("after", "")
+    first = int(after) if after.isdecimal() and len(after) < 19 else 0
+    items = list(bulk.refused_items(act, first, REFUSED + 1))
+    context = {
+        "act": act,
+        "verb": bulk_words.verb(act.verb),
+        "counts": bulk.counts(act),
+        "items": items[:REFUSED],
+        "next": items[REFUSED - 1].pk if len(items) > REFUSED else None,
+        "first": first,
+        "alive": queries.live_worker_nodes().exists(),
+        "refused": refused,
+    }
+    part = asks_for_part(request, "progress")
+    return render(
+        request, f"orchestration/{'_bulk_progress' if part else 'bulk_act'}.html", context, status=status
+    )
