@@ -79,8 +79,6 @@ def decide(
     """Note what follows from a person's decision about a node. Raises IllegalMove."""
     if item.view.status.is_terminal:
         reopen(connection, item, about, node, keep=keep, decision=decision)
-        if decision == "retry":
-            return
     elif node in item.graph.nodes:
         near = [*others_with_rows(item.graph, Key(node)), *helpers(item.graph, node)]
         _load(connection, item, {node, *near}, keep)
@@ -94,12 +92,12 @@ def reopen(
     node: str | None,
     *,
     keep: bool = True,
-    decision: str = "retry",
+    decision: str = "",
 ) -> None:
     """Note what a retry does. Raises IllegalMove."""
     verbs.check("retry", item.view.status, item.id, node)
     whole = _load_for_retry(connection, item, node, keep)
-    if node is not None and decision != "retry":
+    if node is not None and decision:
         attention.check_ended(item.graph, item.view, node, decision, item.id)
     if node is None or node not in item.graph.undos:  # an undo goes on for the reason that it began for
         item.cause = {"verb": "retry", **about, "at": item.now.isoformat()}

@@ -27,13 +27,8 @@ def undoing(execution: Execution, graph: Graph, runs: Sequence[NodeRun]) -> list
     found = [Undo(graph.undos[run.node], run) for run in runs if graph.undos and run.node in graph.undos]
     if not found:
         return []
-    told = (
-        ExecutionEvent.objects.filter(execution=execution, type="execution.compensating")
-        .order_by("seq")
-        .last()
-    )
-    # The event names the first hundred; the rows of those after them were born in their order.
-    place = {
-        node: number for number, node in reversed([*enumerate(told.data.get("undo") or () if told else ())])
-    }
+    told = ExecutionEvent.objects.filter(execution=execution, type="execution.compensating")
+    last = told.order_by("-seq").first()
+    named = last.data.get("undo") or () if last else ()  # the first hundred; rows of others stand after them
+    place = {node: number for number, node in reversed([*enumerate(named)])}
     return sorted(found, key=lambda undo: (place.get(undo.node, len(place)), undo.run.pk))

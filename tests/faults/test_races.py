@@ -15,6 +15,7 @@ from orchestration.engine.states import Outcome
 from orchestration.models import ExecutionEvent
 from orchestration.store import again, sql, versions
 from orchestration.store.claim import claim
+from orchestration.store.locked import lock_one
 from orchestration.store.settle import settle
 from orchestration.store.start import start
 from security.principals import Principal
@@ -41,7 +42,7 @@ def both(request):
 
 def _at_once(acts_of_both):
     """Let both read the execution before either writes, where nothing keeps the second one out."""
-    meeting, lock = threading.Barrier(2), again.lock_one
+    meeting, lock = threading.Barrier(2), lock_one
 
     def lock_then_meet(*args):
         item = lock(*args)
