@@ -1,6 +1,6 @@
 """Reads for pages, API and commands; nothing here writes."""
 
-from .companions import Companion, called_for, chain, companions, giver
+from .companions import Companion, called_for, chain, companions, giver, undo_of
 from .events import event_json, events_after, last_log_lines, line_json, log_lines, node_events, settled_line
 from .filters import ExecutionFilter
 from .lists import (
@@ -63,6 +63,7 @@ __all__ = [
     "runs_around",
     "settled_line",
     "spell_left",
+    "undo_of",
     "versions",
     "why",
     "whys",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from orchestration.engine.graph import Graph
-from orchestration.engine.states import NODE_OK
 from orchestration.models import NodeRun
 
 Kind = Literal["fallback", "boundary", "undo"]
@@ -27,7 +26,8 @@ def companions(graph: Graph) -> dict[str, Companion]:
     found = {node: Companion(node, "fallback", (primary,)) for node, primary in graph.primaries.items()}
     for spec in graph.boundaries:
         found[spec.id] = Companion(spec.id, "boundary", spec.handles.for_nodes if spec.handles else None)
-    return found | {undo: Companion(undo, "undo", (node,)) for undo, node in graph.undos.items()}
+    found |= {undo: Companion(undo, "undo", (node,)) for undo, node in graph.undos.items()}
+    return found
 
 
 def chain(graph: Graph, node: str) -> list[str]:
@@ -39,14 +39,20 @@ def chain(graph: Graph, node: str) -> list[str]:
     return found
 
 
-def called_for(rows: Iterable[NodeRun], chain: Iterable[str]) -> list[NodeRun]:
-    """Return what ran or runs for one of these, in order; an unneeded fallback, skipped unbegun, did not."""
-    names = set(chain)
-    own = (run for run in rows if run.for_node in names and (run.status != "skipped" or run.attempt))
-    return sorted(own, key=lambda run: run.pk)
+def called_for(graph: Graph, rows: Iterable[NodeRun], node: str) -> list[NodeRun]:
+    """Return what ran or runs in the node's place, in order; an unneeded fallback, skipped unbegun, did not."""
+    names = set(chain(graph, node))
+    own = (run for run in rows if run.for_node in names and run.node not in graph.undos)
+    return sorted((run for run in own if run.status != "skipped" or run.attempt), key=lambda run: run.pk)
 
 
-def giver(rows: Iterable[NodeRun], chain: Iterable[str]) -> NodeRun | None:
+def giver(graph: Graph, rows: Iterable[NodeRun], node: str) -> NodeRun | None:
     """Return whose result stands as a recovered node's own: the last of those that were called and ended well."""
-    ended_well = [run for run in called_for(rows, chain) if run.status in NODE_OK]
-    return next((run for run in reversed(ended_well) if run.status == "succeeded"), None)
+    called = called_for(graph, rows, node)
+    return next((run for run in reversed(called) if run.status == "succeeded"), None)
+
+
+def undo_of(graph: Graph, rows: Iterable[NodeRun], node: str, served: str = "") -> NodeRun | None:
+    """Return the undo of what the node did (for the one that it served); None where nothing was to be undone."""
+    undo, whose = graph.nodes[node].compensate, served or node
+    return next((run for run in rows if undo and run.node == undo and run.for_node == whose), None)

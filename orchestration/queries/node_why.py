@@ -32,6 +32,10 @@ def runs_around(execution: Execution, graph: Graph, node: str) -> list[NodeRun]:
     spec = graph.nodes[node]
     served = NodeRun.objects.filter(execution=execution, superseded=False, node=node).values("for_node")
     near = Q(node__in=[*chain(graph, node), *spec.depends_on]) | Q(for_node__in=chain(graph, node))
+    if node in graph.undos:
+        near |= Q(node__in=[*graph.undos, graph.undos[node]])
+    elif spec.compensate:
+        near |= Q(node=spec.compensate)
     rows = NodeRun.objects.filter(execution=execution, superseded=False).defer("result").order_by("pk")
     found = {
         run.pk: run
@@ -113,7 +117,9 @@ class NodeReasons:
     # --- ended ---
 
     def _recovered(self, run: NodeRun) -> Why:
-        by = giver(self.runs, chain(self.graph, run.node))
+        if run.error is None:
+            return Why(_("A person gave its result before it ran."))
+        by = giver(self.graph, self.runs, run.node)
         said = {"error": _error(run.error), "node": by.node if by else ""}
         if by is None:
             return Why(_("Failed: %(error)s. A person gave its result.") % said)
@@ -148,6 +154,8 @@ class NodeReasons:
         spec = self.graph.nodes[run.node]
         if run.node in self.companions:
             return self._not_needed(self.companions[run.node], run.for_node)
+        if run.error is None and _by_hand(run, len(spec.depends_on)):
+            return Why(_("A person skipped it before it ran."))
         if run.error is not None:
             return Why(_("A person skipped it after %(error)s") % {"error": _error(run.error)})
         parents = [self.own[parent] for parent in spec.depends_on if parent in self.own]
@@ -158,8 +166,10 @@ class NodeReasons:
             return Why(_("Skipped: its condition said no."))
         return Why(_("Skipped: its join (%(join)s) can not be met.") % {"join": spec.join})
 
-    def _cancelled(self, _run: NodeRun) -> Why:
+    def _cancelled(self, run: NodeRun) -> Why:
         cause = self.execution.cause or {}
+        if run.node in self.graph.undos:
+            return Why(_("Not undone: an undo before it failed, or was cancelled."))
         if cause.get("verb") == "fail_fast":
             return Why(
                 _("Cancelled: another node failed, and the workflow fails fast."), _culprit(self.execution)
@@ -183,7 +193,14 @@ class NodeReasons:
         return Why(_("Waits for %(nodes)s.") % {"nodes": mentioned(open_ones)}, open_ones[0])
 
     def _pending(self, run: NodeRun) -> Why | None:
-        return self._unborn(run.node)
+        if run.node not in self.graph.undos:
+            return self._unborn(run.node)
+        undoing = [each for each in self.runs if each.node in self.graph.undos and each.status in NODE_LIVE]
+        before = next((each for each in undoing if each.status != N.PENDING), None)
+        if before is None:
+            return Why(_("Waits for the undos before it."))
+        said = {"node": self.graph.undos[before.node]}
+        return Why(_("Waits for the undos before it; now “%(node)s” is undone.") % said, before.node)
 
     def _ended(self, node: str) -> bool:
         row = self.own.get(node)
@@ -213,7 +230,7 @@ class NodeReasons:
         return Why(_("Undoes %(nodes)s, should the execution fail.") % {"nodes": mentioned(names)}, names[0])
 
     def _called(self, run: NodeRun) -> list[NodeRun]:
-        return called_for(self.runs, chain(self.graph, run.node))
+        return called_for(self.graph, self.runs, run.node)
 
     _SAYS = {
         N.READY.value: _ready,
@@ -228,6 +245,11 @@ class NodeReasons:
         N.CANCELLED.value: _cancelled,
         N.PENDING.value: _pending,
     }
+
+
+def _by_hand(run: NodeRun, predecessors: int) -> bool:
+    """Say whether a node was skipped that had been ready, or whose predecessors had not all ended."""
+    return (run.ready_at is not None and not run.attempt) or run.ok + run.failed + run.skipped < predecessors
 
 
 def _culprit(execution: Execution) -> str:

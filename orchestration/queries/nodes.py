@@ -49,11 +49,11 @@ def node_view(graph: Graph, runs: Iterable[NodeRun], execution: Execution) -> li
     born: dict[str, list[NodeRun]] = {}
     for run in runs:
         born.setdefault(run.node, []).append(run)
-    now, unborn, others = timezone.now(), _unborn_status(execution), companions(graph)
+    now, unborn = timezone.now(), _unborn_status(execution)
     found = []
     for node in graph.nodes:
         # Who was to run for others and was not called has not been cancelled.
-        rests = unborn == NodeStatus.CANCELLED and node in others
+        rests = unborn == NodeStatus.CANCELLED and graph.is_companion(node)
         missing = _unborn(node, NodeStatus.SKIPPED.value if rests else unborn)
         found += [run_json(run, now) for run in born.get(node, ())] or [missing]
     return found
@@ -71,6 +71,7 @@ def calls(graph: Graph, rows: Iterable[NodeRun]) -> dict[str, dict[str, str]]:
         # A boundary that was called for a boundary's own failure serves the same node; the call came from that one.
         named = companion.serves or () if companion else ()
         before = next((name for name in called[run.for_node] if name in named), run.for_node)
+        before = graph.undos.get(run.node, before)
         found.setdefault(run.node, {})[before] = display_status(run)
     return found
 

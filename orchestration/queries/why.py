@@ -187,26 +187,30 @@ def _cancelling(execution: Execution, runs: Sequence[NodeRun]) -> Why:
     return Why(f"{said} {still % {'nodes': mentioned(running)}}", running[0])
 
 
-def _compensating(_execution: Execution, runs: Sequence[NodeRun]) -> Why:
-    now = timezone.now()
-    undoing = [(display_status(run, now), run) for run in runs if run.for_node and run.status in NODE_LIVE]
-    for status, run in undoing:
-        if status == RETRYING:
-            said = {"node": run.for_node, "delay": LEFT, "error": type_of(run.error)}
-            text = _("Undoing “%(node)s”, again in %(delay)s after %(error)s") % said
-            return Why(text, run.node, run.available_at)
-    if undoing:
-        _status, run = undoing[0]
-        return Why(_("Undoing “%(node)s”.") % {"node": run.for_node}, run.node)
-    return Why(_("Undoing what had succeeded."))
+def _compensating(execution: Execution, runs: Sequence[NodeRun]) -> Why:
+    undos, now = graph_of(execution.version_id).undos, timezone.now()
+    live = [run for run in runs if run.node in undos and run.status in NODE_LIVE]
+    run = next((run for run in live if run.status != NodeStatus.PENDING), None)
+    if run is None:
+        return Why(_("Undoing what had succeeded."))
+    said = {"node": undos[run.node], "count": len(live) - 1, "delay": LEFT, "error": type_of(run.error)}
+    if display_status(run, now) == RETRYING:
+        text = _("Undoing “%(node)s”, again in %(delay)s after %(error)s") % said
+        return Why(text, run.node, run.available_at)
+    if len(live) > 1:
+        return Why(_("Undoing “%(node)s”; %(count)d more to come.") % said, run.node)
+    return Why(_("Undoing “%(node)s”.") % said, run.node)
 
 
 def _failed(execution: Execution, _runs: Sequence[NodeRun]) -> Why:
     error = execution.error or {}
-    if not error.get("node"):
-        return Why(message_of(error))
-    said = {"node": error["node"], "type": error.get("type"), "message": message_of(error)}
-    return Why(_("“%(node)s” failed: %(type)s: %(message)s") % said, str(error["node"]))
+    said = {"node": error.get("node"), "type": error.get("type"), "message": message_of(error)}
+    text = _("“%(node)s” failed: %(type)s: %(message)s") % said if said["node"] else str(said["message"])
+    if left := error.get("undone"):
+        more = max(0, error.get("undone_count", 0) - len(left))
+        undone = _("Not undone: %(nodes)s.") % {"nodes": mentioned([*left, *[""] * more])}
+        text = f"{text if text.endswith('.') else f'{text}.'} {undone}"
+    return Why(text, str(said["node"] or ""))
 
 
 def _cancelled(execution: Execution, _runs: Sequence[NodeRun]) -> Why:

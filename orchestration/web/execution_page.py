@@ -118,7 +118,6 @@ class ExecutionPage:
             "culprit": look_at,
             "asks": asks,
             "asks_besides": [] if why and look_at in asks else asks,
-            "left_undone": [each for each in self.undos if each.left],
             "verbs": [verb for verb in VERBS if verb in can and can[verb] is None],
             "ask": self.query.get("do", ""),
             "may_run": allowed(self.principal, WORKFLOW_RUN, self.execution.workflow),

@@ -85,15 +85,17 @@ def _companions(graph: Graph, node: str, run: NodeRun | None, around: Sequence[N
     own = [each for each in around if each.node == node and each.for_node]
     failed = {each.node: each for each in around if not each.for_node or each.node != node}
     called = [
-        {"run": each, "kind": known[each.node].kind if each.node in known else "boundary"}
-        for each in queries.called_for(around, queries.chain(graph, node))
+        {"run": each, "kind": known[each.node].kind} for each in queries.called_for(graph, around, node)
     ]
+    served = run.for_node if run else ""
     return {
         "companion": known.get(node),
         "called": called,
         "calls": [{"run": each, "because": failed.get(each.for_node)} for each in own[:CALLS]],
-        "because": failed.get(run.for_node) if run and run.for_node else None,
-        "giver": queries.giver(around, queries.chain(graph, node)),
+        "because": failed.get(served),
+        "giver": queries.giver(graph, around, node),
+        "undo": queries.undo_of(graph, around, node, served),
+        "undoes": graph.undos.get(node),
     }
 
 

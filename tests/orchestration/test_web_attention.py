@@ -125,7 +125,8 @@ def test_what_was_decided_meanwhile_is_refused_and_said(alice: User, console: Cl
     assert console.post(here, told("skip")).status_code == 302
     response = console.post(here, told("retry"))
     assert response.status_code == 409
-    assert "Node &quot;pay&quot; is skipped" in response.content.decode()
+    assert "Somebody has decided about it" in response.content.decode()
+    assert status(execution) == "skipped"
 
 
 def test_htmx_gets_the_list_alone_and_many_asks_take_as_many_queries_as_few(

@@ -172,26 +172,42 @@ def test_a_node_that_asks_is_led_to_also_while_others_run(alice: User, console: 
     assert "“pay” needs a person to decide. Decide" in said
 
 
-def undone(by: User) -> Execution:
-    """An execution that failed and was undone, but for one node: as compensation leaves it."""
-    builder = WorkflowBuilder("trip").add_node("flight", factories.nothing, compensate=factories.nothing)
-    builder.add_node("hotel", factories.nothing, compensate=factories.nothing)
-    builder.add_node("charge", factories.nothing, depends_on=["flight", "hotel"])
-    execution = factories.start_execution(builder.build(), by, ago=60)
-    factories.play(execution, {"charge": DOWN, "undo:flight": DOWN})
-    return execution
+def trip() -> WorkflowBuilder:
+    return (
+        WorkflowBuilder("trip")
+        .add_node("train", factories.nothing, compensate=factories.nothing)
+        .add_node("hotel", factories.nothing, depends_on=["train"], compensate=factories.nothing)
+        .add_node("car", factories.nothing, depends_on=["hotel"], compensate=factories.nothing)
+        .add_node("charge", factories.nothing, depends_on=["car"])
+    )
 
 
 def test_what_was_undone_stands_in_its_order_and_what_was_not_stands_out(
     alice: User, console: Client
 ) -> None:
-    execution = undone(alice)
+    execution = play(trip(), alice, {"charge": DOWN, "undo:hotel": Act(1, error=("ConnectionError", "away"))})
     said = inspected(console, execution, "")
-    assert re.search(r"Undoing 2 Succeeded hotel Failed flight not undone", said), said
-    page = console.get(f"/executions/{execution.pk}/").content.decode()
-    assert "“flight” has not been undone." in page
-    assert 'data-from="hotel" data-to="undo:hotel" data-status="succeeded"' in page
-    assert "Undone by Succeeded undo:hotel undoes it" in inspected(console, execution, "hotel")
-    assert "Undoes hotel , because the execution failed: TimeoutError: no answer" in inspected(
-        console, execution, "undo:hotel"
+    order = (
+        r"Undone 3 Succeeded car Failed hotel not undone · ConnectionError: away Cancelled train not undone"
     )
+    assert re.search(order, said), said
+    page = console.get(f"/executions/{execution.pk}/").content.decode()
+    assert "“charge” failed: TimeoutError: no answer. Not undone: “hotel”, “train”." in page
+    assert 'gcalled" id="edge-' in page
+    assert 'data-from="car" data-to="undo:car" data-status="succeeded"' in page
+    assert "Undone by Succeeded undo:car" in inspected(console, execution, "car")
+    assert "Undoes car , because the execution failed: TimeoutError" in inspected(
+        console, execution, "undo:car"
+    )
+    assert "an undo before it failed" in inspected(console, execution, "undo:train")
+    graph = graph_of(execution.version_id)
+    path = critical_path(graph, node_view(graph, node_runs(execution), execution))
+    assert path == {(node, None) for node in ("train", "hotel", "car", "charge")}
+
+
+def test_while_it_undoes_it_says_what_and_how_much_is_to_come(alice: User, console: Client) -> None:
+    execution = play(trip(), alice, {"charge": DOWN, "undo:car": Act(99)}, until=9)
+    page = text(console, f"/executions/{execution.pk}/?node=undo:train")
+    assert "Undoing “car”; 2 more to come." in page
+    assert "Waits for the undos before it; now “car” is undone." in page
+    assert "Undoing 3 Running car" in inspected(console, execution, "")

@@ -143,14 +143,29 @@ def test_what_can_not_be_retried_has_no_schedule() -> None:
 
 
 def test_undoing_says_what_is_undone_and_when_again() -> None:
+    policy = RetryPolicy(max_attempts=3, initial_interval=30)
     builder = (
-        WorkflowBuilder("trip").add_node("book", factories.nothing).add_node("undo:book", factories.nothing)
+        WorkflowBuilder("trip")
+        .add_node("book", factories.nothing, compensate=factories.nothing, compensate_retry=policy)
+        .add_node("pay", factories.nothing, depends_on=["book"])
     )
-    execution = started(builder)
-    runs = [NodeRun(node="undo:book", for_node="book", status="running", started_at=execution.created_at)]
-    execution.status = "compensating"
-    assert queries.why(execution, runs) == "Undoing “book”."
+    execution = factories.play(started(builder, ago=3), {"pay": DOWN, "undo:book": DOWN}, until=5)
     assert queries.why(execution, []) == "Undoing what had succeeded."
+    found = str(queries.why(execution, queries.node_runs(execution)))
+    assert found.startswith("Undoing “book”, again in ")
+    assert found.endswith(" s after ConnectionError")
+
+
+def test_what_a_person_decided_before_it_ran_is_told_as_theirs() -> None:
+    execution = started(
+        WorkflowBuilder("two").add_node("a", factories.nothing).add_node("b", factories.nothing)
+    )
+    executor.attend(execution.pk, "a", "skip", principal=ME)
+    executor.attend(execution.pk, "b", "supply", principal=ME, result=1)
+    assert said(execution) == {
+        "a": "A person skipped it before it ran.",
+        "b": "A person gave its result before it ran.",
+    }
 
 
 def test_a_list_is_explained_in_as_many_queries_however_long_and_asks_come_first(

@@ -12,8 +12,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from orchestration import executor
-from orchestration.engine.errors import Igon7Error, InvalidOption
+from orchestration import executor, queries
+from orchestration.engine.errors import Igon7Error, IllegalMove, InvalidOption
 from orchestration.models import Execution
 from orchestration.web.access import load_execution
 from orchestration.web.execution_page import VERBS
@@ -68,10 +68,16 @@ def _back_to_inbox(
     request: HttpRequest, execution: Execution, decide: Callable[[Principal], None]
 ) -> HttpResponse:
     workflows = [name for name in request.POST.getlist("workflow") if name]
+    principal, node = Principal.for_request(request), request.POST.get("node", "")
     try:
-        decide(Principal.for_request(request))
+        # A page that is minutes old must not reopen what somebody else has decided, and what has ended since.
+        if not queries.asking_nodes(principal).filter(execution=execution, node=node).exists():
+            hint = "Somebody has decided about it, or the execution has ended."
+            state = f'not asking for a decision about "{node}" any more'
+            raise IllegalMove(id=execution.pk, state=state, verb="be decided about", hint=hint)
+        decide(principal)
     except Igon7Error as error:
-        about = {"execution": str(execution.pk), "node": request.POST.get("node", "")}
+        about = {"execution": str(execution.pk), "node": node}
         typed = {name: request.POST.get(name, "") for name in ("reason", "result")}
         return show_inbox(request, workflows, {"why": str(error), **about, **typed}, error.status)
     query = urlencode([("workflow", name) for name in workflows])
