@@ -100,7 +100,7 @@ class Locked:
     times: dict[Key, Times] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     superseded: list[tuple[Row, Times]] = field(default_factory=list)
-    touched: set[Key] = field(default_factory=set)
+    touched: dict[Key, None] = field(default_factory=dict)  # in order: births get their ids by it
     due: list[Key] = field(default_factory=list)  # rows with a verdict still to be settled
     ready: dict[Key, None] = field(default_factory=dict)  # rows released or requeued here, in order
     output: str | None = None
@@ -134,7 +134,7 @@ class Locked:
 
     def forget(self) -> None:
         """Forget what has been written, so that this can be decided on again."""
-        self.events, self.superseded, self.ready, self.touched = [], [], {}, set()
+        self.events, self.superseded, self.ready, self.touched = [], [], {}, {}
         self.output, self.cause = None, None
         # Running rows are claims in hand; pending ones change with a line in the log; ready ones anybody may claim.
         kept = {NodeStatus.RUNNING, NodeStatus.PENDING}
@@ -156,7 +156,7 @@ class Locked:
                 self.timeout_at = None  # what is undone is not cut short
             if isinstance(command, Supersede):
                 self.superseded.append((self.view.rows[command.key], self.times.pop(command.key)))
-                self.touched.discard(command.key)
+                self.touched.pop(command.key, None)
             apply(self.view, command)
             key = getattr(command, "key", None)
             if key is not None and key in self.view.rows:
@@ -182,7 +182,7 @@ class Locked:
         times = self.times.get(key)
         if times is None:
             times = self.times[key] = Times()
-        self.touched.add(key)
+        self.touched[key] = None
         match command:
             case End():
                 times.finished_at = at or self.now

@@ -97,7 +97,7 @@ def changes(items: Sequence[Locked], claimer: Claimer | None) -> Changes:
         # What is read without the lock is trusted as long as the log has not grown: each change must be told there.
         assert item.events or not item.touched, f"a change of execution {item.id} without an event"
         found.events += [_event(item, event) for event in item.events]
-        for key in sorted(item.touched) if len(item.touched) > 1 else item.touched:
+        for key in item.touched:
             times = item.times[key]
             state = _state(item, item.view.rows[key], times, claimer)
             if times.id is None:

@@ -91,6 +91,19 @@ def test_when_an_execution_fails_what_succeeded_is_undone_the_last_begun_first()
     assert NodeRun.objects.get(execution=id, node="undo:pay").for_node == "pay"
 
 
+def test_undos_run_by_when_their_nodes_began_whatever_they_are_called():
+    builder, before = WorkflowBuilder("w"), []
+    for name in ("c", "d", "a", "b"):
+        builder.add_node(name, body, depends_on=before, compensate=body)
+        before = [name]
+    id = begun(builder.add_node("last", body, depends_on=before))
+    for _ in range(4):
+        succeed()
+    fail()
+    assert [succeed() for _ in range(4)] == [["undo:b"], ["undo:a"], ["undo:d"], ["undo:c"]]
+    check_log(id)
+
+
 def test_an_undo_has_retries_of_its_own_and_one_that_fails_for_good_leaves_the_rest_and_says_so():
     id = until_shipping()
     fail()
