@@ -41,7 +41,7 @@ def both(request):
 
 def _at_once(acts_of_both):
     """Let both read the execution before either writes, where nothing keeps the second one out."""
-    meeting, lock = threading.Barrier(2), again.lock_one
+    meeting, lock = threading.Barrier(2), again.lock_one  # type: ignore[attr-defined]
 
     def lock_then_meet(*args):
         item = lock(*args)

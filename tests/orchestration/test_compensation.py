@@ -92,7 +92,7 @@ def test_when_an_execution_fails_what_succeeded_is_undone_the_last_begun_first()
 
 
 def test_undos_run_by_when_their_nodes_began_whatever_they_are_called():
-    builder, before = WorkflowBuilder("w"), []
+    builder, before = WorkflowBuilder("w"), list[str]()
     for name in ("c", "d", "a", "b"):
         builder.add_node(name, body, depends_on=before, compensate=body)
         before = [name]
