@@ -1,16 +1,17 @@
 """Bodies of the drills. How each ends follows from its parameters and the attempt, so how it must end is known.
 
-Each looks, at its start, at what is committed: its own row, its predecessors', and that of whom it rescues. It writes
-what it saw into the ledger.
+Each looks, at its start, at what is committed: its own row, its predecessors', that of whom it rescues or undoes, and,
+in an undo, the other undos'. It writes what it saw into the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,10 @@ def look(ctx: Any) -> dict[str, Any]:
     """Return what is committed about the claim that this body runs for, and about the nodes it follows from."""
     claim, parents, join = ctx._held.claim, ctx._spec.depends_on, ctx._spec.join
     began = handed_over.pop(claim.run_id)  # when the runner let it begin; a trap lies between that and here
-    whom = claim.key.for_node
-    names = Q(execution=claim.execution_id, superseded=False, node__in=[*parents, whom])
+    undone, undos = ctx._graph.undos.get(ctx.node_id), ctx._graph.undos
+    whom = undone or claim.key.for_node
+    near = [*parents, whom, *(undos if undone else ())]
+    names = Q(execution=claim.execution_id, superseded=False, node__in=near)
     columns = ("pk", "node", "status", "fence", "generation", "available_at", "ready_at")
 
     def ask() -> Any:
@@ -58,7 +61,9 @@ def look(ctx: Any) -> dict[str, Any]:
         "seen": [own[2], own[3]],
         "parents": {parent: seen.get(parent, "") for parent in parents},
         "join": join if isinstance(join, str) else join.count,
-        "rescues": seen.get(whom, "") if whom else None,
+        "rescues": seen.get(whom, "") if whom and not undone else None,
+        "undoes": seen.get(whom, "") if undone else None,
+        "undos": {name: status for name, status in seen.items() if undone and name in undos},
         "outside": not connection.in_atomic_block,
         # By the database's clock, the latest that it can have begun: the answer came after it was asked for.
         "at": (now - dt.timedelta(seconds=asked - began)).isoformat(),
@@ -79,7 +84,7 @@ def looks(body: Callable[..., Any]) -> Callable[..., Any]:
             spring("during", ctx._held.claim)
             return body(ctx, seen)
         finally:
-            ledger.note(ctx, "end")
+            ledger.note(ctx, "end", run=seen["run"], fence=seen["fence"])
 
     return run
 
@@ -91,14 +96,21 @@ def step(ctx: Any, seen: dict[str, Any]) -> str:
 
 async def step_async(ctx: Any) -> str:
     """Do as `step`, on the event loop (which the look holds up: it must be what the body does first)."""
-    ledger.note(ctx, "start", **look(ctx))
+    async with _looking(ctx):
+        _fail_if_told(ctx)
+        return str(ctx.node_id)
+
+
+@contextlib.asynccontextmanager
+async def _looking(ctx: Any) -> AsyncIterator[None]:
+    seen = look(ctx)
+    ledger.note(ctx, "start", **seen)
     try:
         await asyncio.sleep(ctx.params.get("pause", 0))
         spring("during", ctx._held.claim)
-        _fail_if_told(ctx)
-        return str(ctx.node_id)
+        yield
     finally:
-        ledger.note(ctx, "end")
+        ledger.note(ctx, "end", run=seen["run"], fence=seen["fence"])
 
 
 @looks
@@ -119,12 +131,31 @@ def asks_for_time(ctx: Any, seen: dict[str, Any]) -> str:
 @looks
 def pays(ctx: Any, seen: dict[str, Any]) -> str:
     """Pay, and fail afterwards as the parameters say: the next attempt pays again, under the same key."""
+    _pay(ctx, seen)
+    _fail_if_told(ctx)
+    return "paid"
+
+
+def _pay(ctx: Any, seen: dict[str, Any]) -> None:
     ledger.note(ctx, "pay", run=seen["run"])
     whom = ctx._held.claim.key.for_node
     pay(ctx.idempotency_key, **{"execution": ctx.execution_id, "node": ctx.node_id, "for": whom})
     spring("paid", ctx._held.claim)
-    _fail_if_told(ctx)
-    return "paid"
+
+
+@looks
+def pays_back(ctx: Any, seen: dict[str, Any]) -> str:
+    """Undo: pay back what its node has paid, and fail afterwards before the attempt `undone_at`."""
+    _pay(ctx, seen)
+    if ctx.attempt < ctx.params.get("undone_at", 1):
+        raise ConnectionError(f"attempt {ctx.attempt} fails")
+    return "paid back"
+
+
+async def undoes_async(ctx: Any) -> None:
+    """Undo on the event loop."""
+    async with _looking(ctx):
+        pass
 
 
 def _fail_if_told(ctx: Any) -> None:

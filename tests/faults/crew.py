@@ -151,6 +151,15 @@ class Crew:
         return {pid for cluster in self.clusters for pid in cluster.processes()}
 
 
+def _act(id: uuid.UUID, workflow: Workflow, status: str, generation: int) -> None:
+    """Do what the workflow waits for a person to do, once."""
+    if workflow is workflows.mended:
+        if status == "failed" and generation == 1:
+            executor.retry(id, principal=ME)
+    elif status == "running" and NodeRun.objects.filter(execution=id, node="hold").exclude(status="pending"):
+        executor.cancel(id, principal=ME, rollback=workflow is workflows.rolled_back)
+
+
 @dataclass(slots=True)
 class Trial:
     """One run of a drill: what it started, the faults it made, and what it saw itself (`own`)."""
@@ -165,7 +174,7 @@ class Trial:
     stopped: set[int] = field(default_factory=set)  # processes that live, and are stopped
     woken: list[tuple[int, float]] = field(default_factory=list)
     victims: list[Entry] = field(default_factory=list)  # which node each process was at that a trap killed
-    _mended: set[uuid.UUID] = field(default_factory=set)
+    _to_act: dict[uuid.UUID, Workflow] = field(default_factory=dict)
     _began: int = 0
     _logs: dict[int, int] = field(default_factory=dict)
 
@@ -189,16 +198,16 @@ class Trial:
     def expect(self, id: uuid.UUID, workflow: Workflow) -> None:
         """Note an execution that was started, and how its workflow says that it ends."""
         self.expected[id] = workflows.ENDS[workflow.name].status
-        if workflow is workflows.mended:
-            self._mended.add(id)
+        if workflow in (workflows.mended, workflows.rolled_back, workflows.called_off):
+            self._to_act[id] = workflow
 
     def live(self) -> list[uuid.UUID]:
-        """Return what is open, after retrying what a person has to."""
+        """Return what is open, after doing what a person has to: retry, cancel."""
         mine = list(self.expected)
         found = Execution.objects.filter(pk__in=mine).exclude(status="succeeded")
         for id, status, generation in found.values_list("pk", "status", "generation"):
-            if id in self._mended and status == "failed" and generation == 1:
-                executor.retry(id, principal=ME)
+            if id in self._to_act:
+                _act(id, self._to_act[id], status, generation)
         return [id for id, status in found.values_list("pk", "status") if status in EXECUTION_LIVE]
 
     @contextmanager

@@ -55,9 +55,15 @@ class Evidence:
         rows = NodeRun.objects.filter(execution__in=ids).select_related("execution__workflow")
         self.runs = {run.pk: run for run in rows}
         self.told, self.audited = {id: [] for id in ids}, {id: [] for id in ids}
+        reopened: dict[uuid.UUID, Any] = {}
         for event in ExecutionEvent.objects.filter(execution__in=ids).order_by("execution", "seq"):
+            told = self.told[event.execution_id]
+            if event.type == "execution.reopened":
+                reopened[event.execution_id] = event.at
             if (action := _action(event)) is not None:
-                self.told[event.execution_id].append((action, event.txid))
+                if action == "execution.attend" and reopened.get(event.execution_id) == event.at:
+                    told.pop()  # one act: the decision has reopened it
+                told.append((action, event.txid))
         about = AuditRecord.objects.filter(
             resource_type="orchestration.execution",
             resource_id__in=[str(id) for id in ids],
@@ -109,6 +115,8 @@ def _action(event: ExecutionEvent) -> str | None:
     """Return which act by a person the line tells of."""
     if "decision" in event.data:
         return "execution.attend"
+    if event.type == "execution.started" and "from" in event.data:
+        return "execution.fork"
     if event.type != "execution.started" and "by" not in event.data:
         return None  # igon7's own, as at a deadline
     return _ACTIONS.get(event.type)

@@ -23,6 +23,7 @@ _OUTCOMES = {
     *("node.waiting", "node.attention"),
 }
 _AGAIN = {"node.lost", "node.released"}  # the same attempt begins once more
+_STARTS = {"workflow.run", "execution.fork"}
 _WITHOUT_A_START = {"failed", "cancelled"}  # poison, or cancelled before its turn
 
 
@@ -60,7 +61,7 @@ def nodes(evidence: Evidence, count: Count) -> None:
 
 def never_again(evidence: Evidence, count: Count) -> None:
     """A completed node never runs again, nor does any claim begin that is not the row's present one, or twice."""
-    completed = Counter(name for name, event in evidence.in_runs() if event["type"] == "node.completed")
+    completed = _completed(evidence)
     for number, starts in evidence.starts().items():
         run = evidence.runs[number]
         begun = Counter(start.about["fence"] for start in starts)
@@ -75,6 +76,10 @@ def never_again(evidence: Evidence, count: Count) -> None:
         if run.status == "succeeded":
             times = completed[name_of(run)]
             count.check(times == 1, f"{_name(run)} was completed {times} times")
+
+
+def _completed(evidence: Evidence) -> Counter[Name]:
+    return Counter(name for name, event in evidence.in_runs() if event["type"] == "node.completed")
 
 
 def _slept(evidence: Evidence, start: Entry) -> bool:
@@ -107,8 +112,11 @@ def order(evidence: Evidence, count: Count) -> None:
     """No node begins before its join is met by what is committed, no rescuer before a failure: each body has looked."""
     for number, starts in evidence.starts().items():
         for start in starts:
-            rescues = start.about["rescues"] in (None, "waiting")
-            holds = _is_met(start) and rescues and start.about["outside"]
+            serves = start.about["rescues"] in (None, "waiting") and start.about["undoes"] in (
+                None,
+                "succeeded",
+            )
+            holds = _is_met(start) and serves and start.about["outside"]
             count.check(holds, f"{_name(evidence.runs[number])} saw {start.about}")
 
 
@@ -203,12 +211,66 @@ def effects(evidence: Evidence, count: Count) -> None:
             count.check(holds, f"{_name(run)} paid {len(calls)} times, {times} payments were taken")
 
 
+def undone(evidence: Evidence, count: Count) -> None:
+    """What succeeded in an execution that failed, or was cancelled with rollback, is undone once, the last begun first.
+
+    One undo runs after the other. Nothing is undone in any other execution.
+    """
+    poisoned, starts, completed = _poisoned(evidence), evidence.starts(), _completed(evidence)
+    last = [run for run in evidence.runs.values() if not run.superseded and must(run).undos]
+    for id in {run.execution_id: None for run in last}:
+        runs = [run for run in last if run.execution_id == id]
+        due = [run.node for run in _due(runs)]
+        undos = sorted((run for run in runs if run.node.startswith(UNDO) and starts[run.pk]),
+                       key=lambda run: starts[run.pk][0].tick)  # fmt: skip
+        begun = [run.node.removeprefix(UNDO) for run in undos]
+        done = [run.node for run in undos if completed[name_of(run)] == 1 and run.status == "succeeded"]
+        whole = done == [UNDO + node for node in due] or id in poisoned
+        count.check(
+            begun == due[: len(begun)] and whole, f"{id} should undo {due}, began {begun}, has done {done}"
+        )
+        _check_turns(evidence, count, undos, starts)
+
+
+UNDO = "undo:"
+NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _due(runs: list[NodeRun]) -> list[NodeRun]:
+    """Return what is to be undone, in that order."""
+    execution, wanted = runs[0].execution, must(runs[0])
+    undoes = execution.status == "failed" or (execution.status == "cancelled" and wanted.rolls_back)
+    done = [run for run in runs if run.node in wanted.undos and run.status == "succeeded"]
+    return sorted(done, key=lambda run: (run.started_at or NEVER, run.pk), reverse=True) if undoes else []
+
+
+def _check_turns(
+    evidence: Evidence, count: Count, undos: list[NodeRun], starts: dict[int, list[Entry]]
+) -> None:
+    """Check that each undo began when all before it had ended and none after it had been released."""
+    ended = evidence.starts("end")
+    woken = {pid for pid, _ in evidence.woken}  # what slept in a body ends it whenever it wakes
+    for place, run in enumerate(undos):
+        before = {each.node for each in undos[:place]}
+        ends_before = [end.tick for each in undos[:place] for end in ended[each.pk] if end.pid not in woken]
+        for start in starts[run.pk]:
+            seen = {name: status for name, status in start.about["undos"].items() if name != run.node}
+            turns = all((status == "succeeded") == (name in before) for name, status in seen.items())
+            alone = (
+                set(seen.values()) <= {"succeeded", "pending"} and max(ends_before, default=0.0) <= start.tick
+            )
+            holds = (turns and alone) or _slept(evidence, start)
+            count.check(holds, f"{_name(run)} began when the undos were {seen}, after {sorted(before)}")
+
+
 def audit(evidence: Evidence, count: Count) -> None:
     """Each start and each act by a person has exactly one audit record, of its own commit."""
     for id in evidence.expected:
         told, audited = evidence.told[id], evidence.audited[id]
         holds = (
-            Counter(told) == Counter(audited) and ("workflow.run", told[0][1]) in audited if told else False
+            Counter(told) == Counter(audited) and told[0] in audited and told[0][0] in _STARTS
+            if told
+            else False
         )
         count.check(holds, f"the log of {id} tells of {told}, the audit of {audited}")
 
@@ -235,6 +297,7 @@ PROMISES: dict[str, Callable[[Evidence, Count], None]] = {
     "again": again,
     "timers": timers,
     "effects": effects,
+    "undone": undone,
     "audit": audit,
     "workers": workers,
 }

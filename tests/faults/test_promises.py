@@ -8,16 +8,19 @@ import time
 
 import pytest
 
+from orchestration import WorkflowBuilder
 from orchestration.engine.states import Outcome
 from orchestration.models import Execution, ExecutionEvent, NodeRun
 from orchestration.store import clock, versions
 from orchestration.store.claim import claim
 from orchestration.store.settle import settle
+from orchestration.store.start import start
 from security import audit
 from security.objects import Resource
 from tests.cluster import ME
+from tests.factories import nothing
 from tests.ledger import Entry
-from tests.orchestration.store_helpers import begin, done, nodes, run_to_end, seat
+from tests.orchestration.store_helpers import begin, done, nodes, order, run_to_end, seat
 
 from .evidence import Evidence, Runnable
 from .promises import PROMISES
@@ -31,7 +34,7 @@ pytestmark = pytest.mark.django_db
 def evidence(monkeypatch) -> Evidence:
     """An execution of a, which fails once, then b; it has ended well. And what its bodies would have written."""
     versions.forget_versions()
-    monkeypatch.setitem(ENDS, "w", Ends(delays={"a": [1.0]}))
+    monkeypatch.setitem(ENDS, "w", Ends(delays={"a": [1.0]}, undos=frozenset({"a"})))
     id = begin({"a": [], "b": ["a"]}, retries={"a": 3})
     audit.record(ME, "workflow.run", Resource("orchestration.execution", str(id), "w"))
     settle(done(claim(seat(), 1), Outcome.FAILED))
@@ -65,7 +68,14 @@ def _begun(run: NodeRun, attempt: int) -> Entry:
         "due": due,
         "ready": due - dt.timedelta(seconds=attempt - 1),
     }
-    about |= {"outside": True, "rescues": None, **{name: at.isoformat() for name, at in times.items()}}
+    undoes = "succeeded" if run.for_node else None
+    about |= {
+        "outside": True,
+        "rescues": None,
+        "undoes": undoes,
+        "undos": {},
+        **{name: at.isoformat() for name, at in times.items()},
+    }
     return Entry("start", str(run.execution_id), run.node, attempt, 1, 0.0, time.monotonic(), about)
 
 
@@ -175,6 +185,98 @@ def test_what_breaks_a_promise_is_counted(name, spoil, evidence):
     count = _count(name, evidence)
     assert count.held < count.checked
     assert len(count.broken) == count.checked - count.held
+
+
+@pytest.fixture
+def undone(monkeypatch) -> Evidence:
+    """An execution of a, b and c, of which the last has failed; b and a are undone."""
+    versions.forget_versions()
+    monkeypatch.setitem(ENDS, "w", Ends("failed", {"c": "failed"}, undos=frozenset({"a", "b"})))
+    builder = WorkflowBuilder("w").add_node("a", nothing, compensate=nothing)
+    builder.add_node("b", nothing, depends_on=["a"], compensate=nothing)
+    builder.add_node("c", nothing, depends_on=["b"])
+    id = start(versions.version_of(builder.build()), [order()])[0].id
+    while claims := claim(seat(), 1):
+        settle(done(claims, Outcome.FAILED if claims[0].key.node == "c" else Outcome.SUCCEEDED))
+    assert nodes(id) == {**dict.fromkeys(["a", "b", "undo:a", "undo:b"], "succeeded"), "c": "failed"}
+    found = Evidence({id: "failed"}, []).collect()
+    for run in sorted(found.runs.values(), key=lambda run: str(run.started_at)):
+        begun = _begun(run, 1)
+        if run.node.startswith("undo:"):
+            begun.about["undos"] = {
+                "undo:a": "pending" if run.node == "undo:b" else "running",
+                "undo:b": "running",
+            }
+            begun.about["undos"] |= {"undo:b": "succeeded"} if run.node == "undo:a" else {}
+        found.entries += [begun, dataclasses.replace(begun, what="end", tick=time.monotonic())]
+    return found
+
+
+def test_undos_one_after_the_other_keep_every_promise(undone):
+    for name in ("ends", "nodes", "order", "undone", "fold"):
+        count = _count(name, undone)
+        assert count.held == count.checked > 0, count.broken
+
+
+def _swap_the_undos(evidence):
+    first, second = (_last(evidence, node) for node in ("undo:b", "undo:a"))
+    ticks = [evidence.entries[place].tick for place in (second, first)]
+    for place, tick in zip((first, second), ticks, strict=True):
+        evidence.entries[place] = dataclasses.replace(evidence.entries[place], tick=tick)
+
+
+def _let_undos_overlap(evidence):
+    place = max(n for n, each in enumerate(evidence.entries) if (each.what, each.node) == ("end", "undo:b"))
+    evidence.entries[place] = dataclasses.replace(evidence.entries[place], tick=time.monotonic() + 60.0)
+
+
+def _complete_an_undo_twice(evidence):
+    for log in evidence.logs.values():
+        log.append(next(e for e in log if (e["type"], e["node"]) == ("node.completed", "undo:b")))
+
+
+def _fail_an_undo(evidence):
+    next(run for run in evidence.runs.values() if run.node == "undo:a").status = "failed"
+
+
+def _end_otherwise(status):
+    def change(evidence):
+        for run in evidence.runs.values():
+            run.execution.status = status
+
+    return change
+
+
+UNDONE_BREAKS = {
+    "order": lambda e: _set_starts_late(e, "a"),
+    "turns": _swap_the_undos,
+    "two at once, by the ledger": _let_undos_overlap,
+    "two at once, by what one saw": _change_a_start("undo:a", undos={"undo:b": "running"}),
+    "one too early, by what it saw": _change_a_start("undo:b", undos={"undo:a": "succeeded"}),
+    "one that is missing": lambda e: e.runs.pop(next(n for n, r in e.runs.items() if r.node == "undo:a")),
+    "one that failed": _fail_an_undo,
+    "one that is done twice": _complete_an_undo_twice,
+    "one of an execution that succeeded": _end_otherwise("succeeded"),
+    "one of a cancel without rollback": _end_otherwise("cancelled"),
+}
+
+
+def _set_starts_late(evidence, node):
+    for run in (run for run in evidence.runs.values() if run.node == node):
+        run.started_at += dt.timedelta(hours=1)
+
+
+@pytest.mark.parametrize("spoil", UNDONE_BREAKS.values(), ids=UNDONE_BREAKS)
+def test_what_breaks_undone_is_counted(spoil, undone):
+    spoil(undone)
+    count = _count("undone", undone)
+    assert count.held < count.checked
+
+
+def test_an_undo_of_what_has_not_succeeded_breaks_the_order(undone):
+    _change_a_start("undo:b", undoes="running")(undone)
+    count = _count("order", undone)
+    assert count.held < count.checked
 
 
 @pytest.mark.parametrize(("losses", "held"), [(4, 1), (3, 0)])

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orchestration import AtLeast, RetryPolicy, Workflow, WorkflowBuilder
 
-from .bodies import asked, asks_for_time, broken_at_first, fails, held, pays, polls, step, step_async
+from .bodies import (
+    asked,
+    asks_for_time,
+    broken_at_first,
+    fails,
+    held,
+    pays,
+    pays_back,
+    polls,
+    step,
+    step_async,
+    undoes_async,
+)
 
 CAUGHT = frozenset({"succeeded", "cancelled"})  # by the end of one that fails fast
 
@@ -20,6 +32,8 @@ class Ends:
     status: str = "succeeded"
     nodes: dict[str, str | frozenset[str]] = field(default_factory=dict)
     delays: dict[str, list[float]] = field(default_factory=dict)  # seconds that a node waits between attempts
+    undos: frozenset[str] = frozenset()  # nodes that have an undo
+    rolls_back: bool = False  # its cancel undoes
 
 
 ENDS: dict[str, Ends] = {}
@@ -28,7 +42,9 @@ ENDS: dict[str, Ends] = {}
 def ends(made: Workflow, status: str = "succeeded", **nodes: str | frozenset[str]) -> Workflow:
     """Say how it must end; "_" in a node's name stands for "-"."""
     waits = {id: _delays(spec.retry, spec.params) for id, spec in made.graph.nodes.items() if spec.retry}
-    ENDS[made.name] = Ends(status, {name.replace("_", "-"): each for name, each in nodes.items()}, waits)
+    undos = frozenset(id for id, spec in made.graph.nodes.items() if spec.compensate)
+    named = {name.replace("_", "-"): each for name, each in nodes.items()}
+    ENDS[made.name] = Ends(status, named, waits, undos)
     return made
 
 
@@ -36,7 +52,7 @@ def _delays(policy: RetryPolicy, params: Any) -> list[float]:
     """Return the seconds before each further attempt, as docs say it, by hand: not as the engine reckons."""
     if "after" in params:
         return [params["after"]]
-    times = range(1, params.get("good_at", policy.max_attempts))
+    times = range(1, params.get("good_at", params.get("undone_at", policy.max_attempts)))
     first = policy.initial_interval
     by = {
         "fixed": lambda n: first,
@@ -119,7 +135,7 @@ mended = ends(
 
 # --- effects ---------------------------------------------------------------------------------------
 
-_paying = WorkflowBuilder("f-paying").add_node("order", step, params=_pause())
+_paying = WorkflowBuilder("f-paying").add_node("order", step, params=_pause(), compensate=pays_back)
 for _n in range(4):
     _paying.add_node(f"pay{_n}", pays, depends_on=["order"], params=_pause())
 paying = ends(
@@ -161,6 +177,44 @@ bounded = ends(
     wrong="recovered",
     as_wrong="failed",
 )
+
+# --- what is undone --------------------------------------------------------------------------------
+
+_undo: dict[str, Any] = {"compensate": pays_back, "compensate_retry": _soon(3)}
+_TWICE = {"undone_at": 2}  # the undo's first attempt fails
+undone = ends(
+    WorkflowBuilder("f-undone")
+    .add_node("book", pays, params=_pause(**_TWICE), **_undo)
+    .add_node("fly", pays, depends_on=["book"], params=_pause(), **_undo)
+    .add_node("sleep", step_async, depends_on=["book"], params=_pause(), compensate=undoes_async)
+    .add_node("plain", step, depends_on=["book"], params=_pause())
+    .add_node("risky", fails, depends_on=["book"], params=_fails(), fallback="instead", compensate=pays_back)
+    .add_node("instead", pays, params=_pause(**_TWICE), **_undo)
+    .add_node("ship", fails, depends_on=["fly", "sleep", "plain", "risky"], params=_fails(), retry=_soon(2))
+    .add_node("after", step, depends_on=["ship"], compensate=pays_back)
+    .build(),
+    "failed",
+    risky="recovered",
+    ship="failed",
+    after="upstream_failed",
+)
+
+
+def _cancelled(name: str) -> Workflow:
+    """Run until a person cancels it: its last node ends in no other way."""
+    built = (
+        WorkflowBuilder(name)
+        .add_node("first", pays, params=_pause(**_TWICE), **_undo)
+        .add_node("second", pays, depends_on=["first"], params=_pause(), **_undo)
+        .add_node("hold", polls, depends_on=["second"], compensate=pays_back)
+        .build()
+    )
+    return ends(built, "cancelled", hold="cancelled")
+
+
+rolled_back = _cancelled("f-rolled-back")
+ENDS[rolled_back.name] = replace(ENDS[rolled_back.name], rolls_back=True)
+called_off = _cancelled("f-called-off")
 
 # --- failures that nobody rescues ------------------------------------------------------------------
 
@@ -232,6 +286,11 @@ overdue = ends(
 # For a queue that no cluster serves: a drill settles it itself.
 RACE = "race"
 raced = ends(WorkflowBuilder("f-raced").add_node("work", step, queue=RACE).build())
+_forked = WorkflowBuilder("f-forked")
+for _name, _parents in {"a": [], "b": [], "c": ["a", "b"], "d": ["c"]}.items():
+    _forked.add_node(_name, step, queue=RACE, depends_on=_parents)
+forked = ends(_forked.build())
+skippable = ends(WorkflowBuilder("f-skippable").add_node("work", step, queue=RACE).build(), work="skipped")
 undecided = ends(
     WorkflowBuilder("f-undecided").add_node("work", step, queue=RACE, on_exhausted="pause").build(),
     "failed",
@@ -240,4 +299,5 @@ undecided = ends(
 LOAD = (
     *(chain, fan, diamond, flaky, retries, mended, paying),
     *(rescued, bounded, unrescued, choosy, fast),
+    *(undone, rolled_back, called_off),
 )
