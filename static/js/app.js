@@ -65,8 +65,21 @@ function openDialog(event, opener) {
   if (!dialog) return;
   event.preventDefault();
   dialog.close();
+  show(dialog);
+  dialog.querySelector("input:not([type=hidden], [type=checkbox])")?.focus();
+}
+
+function show(dialog) {
   dialog.showModal();
-  dialog.querySelector("input:not([type=hidden])")?.focus();
+  const told = dialog.querySelector("[data-foresee]");
+  if (told) foresee(told);
+}
+
+// What the act would do, as the server tells it now.
+async function foresee(told) {
+  const response = await fetch(told.dataset.foresee);
+  if (response.ok) told.innerHTML = await response.text();
+  else told.remove();
 }
 
 async function copy(button) {
@@ -97,4 +110,5 @@ addEventListener("pageshow", () => {
 // A dialog that the address asked for becomes a real one.
 document.querySelector("dialog[open]")?.close();
 const asked = new URLSearchParams(location.search).get("do");
-if (asked) document.getElementById(`dialog-${asked}`)?.showModal();
+const wanted = asked && document.getElementById(`dialog-${asked}`);
+if (wanted) show(wanted);

@@ -81,6 +81,7 @@ def test_an_execution_is_cancelled_through_its_dialog(page: Page) -> None:
     page.click("#do-cancel")
     dialog = page.locator("dialog:modal")
     expect(dialog).to_contain_text("Cancel this execution?")
+    expect(dialog.locator("[data-foresee]")).to_contain_text("Are asked to stop")
     dialog.locator("[name=reason]").fill("no longer needed")
     dialog.locator("button.danger").click()
     expect(page.locator("#x-header .status.big")).to_have_text("Cancelled", timeout=LONG)
