@@ -46,6 +46,11 @@ def gather(ctx: Any) -> dict[str, Any]:
 
 
 @recorded
+def asks_input(ctx: Any) -> Any:
+    return ctx.input
+
+
+@recorded
 def wait(ctx: Any) -> str:
     """Sleep so many seconds: the input's, else the node's own."""
     time.sleep(ctx.input.get("seconds", ctx.params.get("seconds", 1.0)))
@@ -420,3 +425,83 @@ asking = (
     .build()
 )
 polling = single("t-polling", polls, then=True)
+
+
+# --- silence and deadlines ---------------------------------------------------------------------------
+
+
+@recorded
+def speaks(ctx: Any) -> str:
+    """Say so often that it is alive that no silence is as long as its `heartbeat_timeout`."""
+    for number in range(8):
+        time.sleep(0.1)
+        ctx.heartbeat({"at": number})
+    return "spoke"
+
+
+@recorded
+async def speaks_async(ctx: Any) -> str:
+    for number in range(8):
+        await asyncio.sleep(0.1)
+        await ctx.heartbeat({"at": number})
+    return "spoke"
+
+
+_silence: dict[str, Any] = {"heartbeat_timeout": 0.5}
+silent = {
+    "sync": single("t-silent", sleeps, **_silence),
+    "async": single("t-silent-async", sleeps_async, **_silence),
+}
+silent_sync, silent_on_loop = silent.values()
+speaking = {
+    "sync": single("t-speaking", speaks, **_silence),
+    "async": single("t-speaking-async", speaks_async, **_silence),
+}
+speaking_sync, speaking_on_loop = speaking.values()
+_often = RetryPolicy(max_attempts=5, initial_interval=0.05)
+overdue = {
+    "sync": single("t-overdue", sleeps, then=True, deadline=0.4, retry=_often),
+    "async": single("t-overdue-async", sleeps_async, then=True, deadline=0.4, retry=_often),
+}
+overdue_sync, overdue_on_loop = overdue.values()
+
+
+# --- control ---------------------------------------------------------------------------------------
+
+
+@recorded
+def sees(ctx: Any) -> Any:
+    """Return the input that it sees; fail where that says so."""
+    if ctx.input["fail"]:
+        raise ValueError("told to")
+    return ctx.input
+
+
+seeing = (
+    WorkflowBuilder("t-seeing", output="all")
+    .add_node("first", quick)
+    .add_node("work", sees, depends_on=["first"])
+    .add_node("after", asks_input, depends_on=["work"])
+    .add_node("all", gather, depends_on=["work", "after"])
+    .build()
+)
+
+
+@recorded
+def returns_what_it_undoes(ctx: Any) -> Any:
+    return {"undone": ctx.results["work"], "sees": dict(ctx.results)}
+
+
+@recorded
+async def returns_what_it_undoes_async(ctx: Any) -> Any:
+    return {"undone": ctx.results["other"], "sees": dict(ctx.results)}
+
+
+undoing = (
+    WorkflowBuilder("t-undoing")
+    .add_node("first", quick)
+    .add_node("work", quick, depends_on=["first"], compensate=returns_what_it_undoes)
+    .add_node("other", quick, depends_on=["work"], compensate=returns_what_it_undoes_async)
+    .add_node("last", never_again, depends_on=["other"])
+    .build()
+)

@@ -88,5 +88,44 @@ def test_an_execution_within_its_timeout_is_left_alone(crew):
     assert status(id) == "succeeded"
 
 
+def failed_as(id, type):
+    """Check that "work" failed with this error, once; return the NodeRun."""
+    ended(id, "failed")
+    run = run_of(id, "work")
+    assert (run.error["type"], run.attempt) == (type, 1)
+    return run
+
+
+LANES = pytest.mark.parametrize("lane", ["sync", "async"])
+
+
+@LANES
+def test_a_body_that_says_nothing_for_too_long_is_interrupted(crew, lane):
+    id = begin(samples.silent[lane])
+    run = failed_as(id, "HeartbeatTimeout")
+    assert "said nothing for longer than its heartbeat timeout of 0.5 s" in run.error["message"]
+    assert 0.45 < _took(run) < 2.0
+    assert crew.ledger.runs(id, "end") == {"work": 1}
+
+
+@LANES
+def test_a_body_that_says_often_enough_that_it_is_alive_runs_to_its_end(crew, lane):
+    id = begin(samples.speaking[lane])
+    ended(id)
+    run = run_of(id, "work")
+    assert (run.result, crew.ledger.runs(id, "end")) == ("spoke", {"work": 1})
+    assert _took(run) > 0.7, "it ran for longer than it may say nothing"
+
+
+@LANES
+def test_a_deadline_interrupts_a_running_body_and_nothing_is_retried_after_it(crew, lane):
+    id = begin(samples.overdue[lane])
+    run = failed_as(id, "DeadlineExceeded")
+    assert 0.2 < _took(run) < 2.0
+    assert statuses(id)["after"] == "upstream_failed"
+    assert not events(id, "node.retrying")
+    assert crew.ledger.runs(id, "end") == {"work": 1}
+
+
 def _took(execution):
     return (execution.finished_at - execution.started_at).total_seconds()
