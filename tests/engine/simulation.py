@@ -261,6 +261,8 @@ class Simulation:
                 "data": event.told(),
             }
         )
+        if event.type == "node.reset" and key is not None:
+            self.ended.pop(key, None)  # set aside: what takes its place begins anew
         if event.type == "execution.reopened":
             self.ended.clear()
             self.started.clear()
