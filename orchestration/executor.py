@@ -256,11 +256,13 @@ def attend(
     result: Any = None,
     input: Any = SAME,
     reason: str = "",
+    reopen: bool = False,
 ) -> None:
     """Decide about one node: "retry" (with another `input`), "supply" (its `result`), "skip" or "fail".
 
-    All four are for a node that needs attention. One that has not begun, or that failed in an execution that has ended,
-    can be skipped or given a result; the execution then goes on. Raises InvalidOption, NotSerialisable,
+    All four are for a node that needs attention; one that has not begun can be skipped or given a result, too. So can
+    one that failed in an execution that has ended, with `reopen`: who decides about a node that waits, and comes too
+    late, must not bring its execution back. Raises InvalidOption, NotSerialisable,
     PayloadTooLarge, IllegalMove, Denied.
     """
     if decision not in DECISIONS:
@@ -274,8 +276,13 @@ def attend(
     what, limit = f'The result of node "{node}"', settings.IGON7_PAYLOAD_LIMIT
     text = dump_payload(result, what, limit) if decision == "supply" else None
     edited = _edited(input, node)
-    act = lambda id, about: again.attend(id, node, decision, about, text, edited)  # noqa: E731
-    details = {"node": node, "decision": decision, "edited": edited is not None or None}
+    act = lambda id, about: again.attend(id, node, decision, about, text, edited, ended_too=reopen)  # noqa: E731
+    details = {
+        "node": node,
+        "decision": decision,
+        "edited": edited is not None or None,
+        "reopen": reopen or None,
+    }
     _act("attend", execution_id, principal, reason, act, **details)
 
 

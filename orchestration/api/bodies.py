@@ -67,6 +67,7 @@ class Decision(Edited):
     node = serializers.CharField(max_length=200)
     decision = serializers.ChoiceField(choices=DECISIONS)
     result = AnyJSON(required=False, allow_null=True, default=None)
+    reopen = serializers.BooleanField(default=False)
 
 
 class Signal(Body):

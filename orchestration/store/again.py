@@ -53,15 +53,17 @@ def attend(
     result: str | None = None,
     input: str | None = None,
     using: str = DEFAULT_DB_ALIAS,
+    *,
+    ended_too: bool = False,
 ) -> None:
-    """Do what a person decides about a node; an execution that has ended is reopened for it.
+    """Do what a person decides about a node; with `ended_too`, an execution that has ended is reopened for it.
 
     `result` and `input` are JSON text. Raises IllegalMove, UnknownExecution.
     """
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
         item = lock_one(connection, id)
-        decide(connection, item, node, decision, about, result)
+        decide(connection, item, node, decision, about, result, ended_too=ended_too)
         _finish(connection, item, node, input)
     settle_waves(id, using)
 
@@ -75,9 +77,10 @@ def decide(
     result: str | None,
     *,
     keep: bool = True,
+    ended_too: bool = True,
 ) -> None:
     """Note what follows from a person's decision about a node. Raises IllegalMove."""
-    if item.view.status.is_terminal:
+    if item.view.status.is_terminal and ended_too:
         reopen(connection, item, about, node, keep=keep, decision=decision)
     elif node in item.graph.nodes:
         near = [*others_with_rows(item.graph, Key(node)), *helpers(item.graph, node)]

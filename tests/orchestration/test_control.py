@@ -114,14 +114,18 @@ def test_a_failed_node_is_skipped_or_given_a_result_and_the_execution_goes_on():
     id = begun(retries={})
     run(fails=("b",))
     assert status(id) == "failed"
-    executor.attend(id, "b", "supply", principal=ME, result={"by": "hand"}, reason="looked it up")
+    executor.attend(
+        id, "b", "supply", principal=ME, result={"by": "hand"}, reason="looked it up", reopen=True
+    )
     assert statuses(id)["b"] == "recovered"
     assert run() == ["c"]
     assert status(id) == "succeeded"
     check_log(id)
     other = begun()
     run(fails=("b",))
-    executor.attend(other, "b", "skip", principal=ME)
+    with pytest.raises(IllegalMove):
+        executor.attend(other, "b", "skip", principal=ME)  # too late for what waited
+    executor.attend(other, "b", "skip", principal=ME, reopen=True)
     assert statuses(other) == {"a": "succeeded", "side": "succeeded", "b": "skipped", "c": "skipped"}
     assert status(other) == "succeeded"
     check_log(other)
@@ -145,7 +149,7 @@ def test_in_an_ended_execution_only_what_has_no_result_can_be_decided(node, deci
     run(fails=("b",))
     before = (statuses(id), execution(id).seq)
     with pytest.raises(IllegalMove):
-        executor.attend(id, node, decision, principal=ME)
+        executor.attend(id, node, decision, principal=ME, reopen=True)
     assert (statuses(id), execution(id).seq) == before
 
 

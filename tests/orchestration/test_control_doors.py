@@ -99,7 +99,11 @@ def test_the_command_line_says_what_would_happen_and_does_it(failed: Execution) 
                                              "1 stay as they are", "Nothing has been changed."])  # fmt: skip
     assert "starts from" in command("fork", id, "transform", "--input", '{"day": 2}')[1]
     assert "starts from" in command("rerun", id)[1]
-    assert command("attend", id, "transform", "supply", "--result", "7")[1].strip().endswith("is running.")
+    assert (
+        command("attend", id, "transform", "supply", "--result", "7", "--reopen")[1]
+        .strip()
+        .endswith("is running.")
+    )
     assert command("cancel", id, "--rollback", "--reason", "enough")[1].strip().endswith("is cancelled.")
     code, said = command("pause", id)
     assert (code, "Only a running execution can be paused" in said) == (2, True)

@@ -69,7 +69,10 @@ def test_a_result_is_supplied_and_what_is_no_json_is_refused_and_kept(
     wrong = console.post(page(failed, "supply"), {"node": "transform", "result": "{day", "reason": "mine"})
     assert wrong.status_code == 400
     assert "{day" in wrong.content.decode()
-    assert console.post(page(failed, "supply"), {"node": "transform", "result": "7"}).status_code == 302
+    assert (
+        console.post(page(failed, "supply"), {"node": "transform", "result": "7", "reopen": "1"}).status_code
+        == 302
+    )
     assert NodeRun.objects.get(execution=failed, node="transform", superseded=False).result == 7
 
 

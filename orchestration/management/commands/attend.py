@@ -24,6 +24,7 @@ class Command(acts.Act):
         super().add_arguments(parser)
         parser.add_argument("node", metavar="NODE", help="the node's id")
         parser.add_argument("decision", choices=DECISIONS, help="what to do")
+        parser.add_argument("--reopen", action="store_true", help="of an execution that has ended, too")
         parser.add_argument("--result", metavar="JSON", help="what the node gives, for supply")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,7 +35,7 @@ class Command(acts.Act):
         return {"node": options["node"]}
 
     def act(self, execution: Execution, options: dict[str, Any], given: dict[str, Any]) -> Any:
-        given["result"] = _json(options["result"])
+        given |= {"result": _json(options["result"]), "reopen": options["reopen"]}
         executor.attend(execution.id, options["node"], options["decision"], principal=self.principal, **given)
 
 

@@ -94,5 +94,6 @@ def _do(request: HttpRequest, execution: Execution, verb: str, words: PlanWords)
         executor.retry(execution.pk, node=node, **given)
         return None
     result = parse_json(request.POST.get("result", ""), "result") if words.takes == "result" else None
-    executor.attend(execution.pk, node, verb, result=result, **given)
+    # Whoever was shown an ended execution means to bring it back.
+    executor.attend(execution.pk, node, verb, result=result, reopen=bool(request.POST.get("reopen")), **given)
     return None

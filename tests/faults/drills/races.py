@@ -67,7 +67,7 @@ def attend_against_attend(trial: Trial) -> None:
 def retry_against_skip(trial: Trial) -> None:
     """One opens it, once. The skip may come second: what has been retried and has not begun can be skipped."""
     id = _failed(trial, workflows.skippable)
-    skip = partial(executor.attend, id, "work", "skip", principal=ALICE)
+    skip = partial(executor.attend, id, "work", "skip", principal=ALICE, reopen=True)
     skipped, retried = together(skip, partial(executor.retry, id, principal=BOB))
     first = [event["data"]["by"] for event in events(id, "execution.reopened")]
     legal = {"alice": skipped is None and isinstance(retried, IllegalMove), "bob": retried is skipped is None}
