@@ -134,7 +134,20 @@ class Context:
     def idempotency_key(self) -> str:
         """The same for every attempt of this node run: for services that deduplicate."""
         whom = self._held.claim.key.for_node
-        return f"{self.execution_id}:{self.node_id}" + (f":{whom}" if whom else "")
+        plain = f"{self.execution_id}:{self.node_id}" + (f":{whom}" if whom else "")
+        return f"{plain}:{self._times_undone}" if self._times_undone else plain
+
+    @cached_property
+    def _times_undone(self) -> int:
+        """How often what the node did has been undone: to do it again then is another effect, not the same one."""
+        key, undo = self._held.claim.key, self._spec.compensate
+        if key.node in self._graph.undos:
+            whom, undo = key.for_node, key.node
+        elif undo is None:
+            return 0
+        else:
+            whom = key.for_node or key.node
+        return patiently(lambda: memory.times_undone(self._held.claim.execution_id, undo, whom))
 
     @property
     def error(self) -> Failure | None:
@@ -222,7 +235,7 @@ class AsyncContext(Context):
         # Read now, by the lane, which waits out a database that is away: the event loop must not.
         self._known_about = memory.input_of(held.claim.execution_id)
         self.results.prefetch()
-        _ = self._error
+        _ = self._error, self._times_undone
 
     def _load_results(self, nodes: list[str]) -> dict[str, Any]:
         return memory.results_of(self._held.claim.execution_id, nodes)

@@ -70,6 +70,15 @@ def error_of(execution_id: uuid.UUID, nodes: Sequence[str]) -> dict[str, Any] | 
     return {"node": node, **json.loads(found[node] or "{}")} if node is not None else None
 
 
+def times_undone(execution_id: uuid.UUID, undo: str, whom: str) -> int:
+    """Return how often this undo has succeeded in what has been set aside since."""
+    query = (
+        "SELECT count(*) FROM orchestration_noderun WHERE execution_id = %s AND node = %s AND for_node = %s"
+        " AND superseded AND status = 'succeeded'"
+    )
+    return int(execute(connection, query, [sql.key(connection, execution_id), undo, whom])[0][0])
+
+
 def results_of(execution_id: uuid.UUID, nodes: Iterable[str]) -> dict[str, tuple[str, str | None]]:
     """Return status and result (JSON text) of the present rows of these nodes."""
     condition, param = sql.one_of(connection, "node", list(nodes), "text")

@@ -10,6 +10,7 @@ from orchestration import RetryPolicy, WorkflowBuilder
 from orchestration.engine.errors import CycleError, GraphError, IllegalMove
 from orchestration.engine.states import Outcome
 from orchestration.models import Execution, NodeRun
+from orchestration.runner.memory import times_undone
 from orchestration.store import acts, again, versions
 from orchestration.store.claim import claim
 from orchestration.store.settle import settle
@@ -138,6 +139,15 @@ def test_a_retry_runs_again_what_has_been_undone_and_keeps_what_an_undo_left():
     assert status(id) == "succeeded"
     assert statuses(id) == dict.fromkeys(STEPS, "succeeded")
     check_log(id)
+
+
+def test_what_has_been_undone_is_another_effect_when_it_is_done_again():
+    id = until_shipping()
+    fail()
+    assert times_undone(id, "undo:pay", "pay") == 0
+    succeed(), succeed()
+    again.retry(id, ABOUT)
+    assert (times_undone(id, "undo:pay", "pay"), times_undone(id, "undo:book", "book")) == (1, 1)
 
 
 def test_a_cancel_undoes_only_with_rollback():
