@@ -16,8 +16,10 @@ from security.testing import flushable
 from tests.cluster import crew  # noqa: F401 - a fixture
 from tests.databases import url_of
 
-# A busy machine makes any example slow now and then; that is no finding.
-hypothesis.settings.register_profile("igon7", deadline=None)
+# A busy machine makes any example slow now and then; that is no finding. The checks try the same examples each time, so
+# that whether a change passes is no matter of luck; `pytest --hypothesis-profile search` looks for others, for longer.
+hypothesis.settings.register_profile("igon7", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=6000, print_blob=True)
 hypothesis.settings.load_profile("igon7")
 
 _ONLY_ON = {"postgres": "postgresql", "sqlite": "sqlite"}

@@ -224,7 +224,7 @@ def finish(view: View, duration: float | None) -> list[Command]:
         return []
     data: dict[str, Any] = {"duration": duration}
     rolled_back = view.status is E.COMPENSATING and view.rollback and not view.left_undone
-    if rolled_back or (view.status is E.CANCELLING and not view.doomed):
+    if not view.doomed and (rolled_back or view.status is E.CANCELLING):
         return [Move(E.CANCELLED), Emit("execution.cancelled", data=data)]
     if view.failures:
         error = view.error or {}

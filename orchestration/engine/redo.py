@@ -113,12 +113,12 @@ def _undo_again(graph: Graph, view: View, about: About, execution_id: Any, undo:
     keys = [row.key for row in [*failed, *(row for row in left if row.status is N.CANCELLED)]]
     failures, generation = view.failures - len(failed), view.generation + 1
     error = {name: value for name, value in (view.error or {}).items() if not name.startswith("undone")}
-    rollback, began = view.rollback, compensate(graph, [undone_by(graph, key) for key in keys])
+    began = compensate(graph, [undone_by(graph, key) for key in keys])
     return [
-        Reopen(generation, failures, error if failures else None),
+        Reopen(generation, failures, error if failures else None, stands=True),
         Emit("execution.reopened", data={**about, "generation": generation}),
         *_set_aside(keys, generation),
-        *(Move(E.COMPENSATING, verb=True, rollback=rollback) if isinstance(c, Move) else c for c in began),
+        *(Move(E.COMPENSATING, verb=True) if isinstance(c, Move) else c for c in began),
     ]
 
 

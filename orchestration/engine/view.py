@@ -206,11 +206,15 @@ class Supersede:
 
 @dataclass(frozen=True, slots=True)
 class Reopen:
-    """Raise the generation; failures that nobody retries stay. Only a person's verb does it."""
+    """Raise the generation; failures that nobody retries stay. Only a person's verb does it.
+
+    `stands`: the reason for which it was ending (its time was over, it was cancelled) still holds.
+    """
 
     generation: int
     failures: int = 0
     error: dict[str, Any] | None = None
+    stands: bool = False
 
 
 Command = (
@@ -287,10 +291,10 @@ def _apply_to_execution(view: View, command: Command) -> None:
             view.error = {**(view.error or {}), "undone": list(nodes), "undone_count": count}
         case Supersede(key):
             del view.rows[key]
-        case Reopen(generation, failures, error):
+        case Reopen(generation, failures, error, stands):
             view.generation, view.failures, view.error = generation, failures, error
-            view.expired = view.doomed = False
-            view.rollback = view.left_undone = False
+            view.expired, view.doomed = view.expired and stands, view.doomed and stands
+            view.rollback, view.left_undone = view.rollback and stands, False
 
 
 def _move(row: Row, status: NodeStatus) -> None:

@@ -102,10 +102,12 @@ def reopen(
     whole = _load_for_retry(connection, item, node, keep)
     if node is not None and decision:
         attention.check_ended(item.graph, item.view, node, decision, item.id)
-    if node is None or node not in item.graph.undos:  # an undo goes on for the reason that it began for
+    if (
+        node is None or node not in item.graph.undos
+    ):  # an undo goes on for the reason it began for, and in its own time
         item.cause = {"verb": "retry", **about, "at": item.now.isoformat()}
-    if item.graph.timeout is not None:
-        item.timeout_at = item.now + dt.timedelta(seconds=item.graph.timeout)
+        if item.graph.timeout is not None:
+            item.timeout_at = item.now + dt.timedelta(seconds=item.graph.timeout)
     item.run(redo.retry(item.graph, item.view, about, item.id, node, whole=whole))
 
 

@@ -12,17 +12,20 @@ from hypothesis import strategies as st
 from orchestration.engine import redo
 from orchestration.engine.fold import fold
 from orchestration.engine.graph import Graph
-from orchestration.engine.recovery import helpers
+from orchestration.engine.recovery import helpers, owner
 from orchestration.engine.states import ExecutionStatus as E
 from orchestration.engine.states import NodeStatus as N
 from orchestration.engine.states import Outcome
-from orchestration.engine.view import snapshot
+from orchestration.engine.view import Key, snapshot
 from tests.engine.simulation import Simulation
 from tests.engine.strategies import Script, graphs, play, scripts
 
 pytestmark = pytest.mark.once
 
-often = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+often = settings(
+    max_examples=max(400, settings().max_examples),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
 
 
 @often
@@ -94,7 +97,12 @@ def test_after_a_retry_what_was_kept_stays_and_the_execution_ends(
         simulation.act("retry")
         kept = {key: repr(row) for key, row in simulation.view.rows.items() if row.status.is_terminal}
         assert simulation.view.generation == generation + 1
-        assert not any(row.status in (N.FAILED, N.CANCELLED) for row in simulation.view.rows.values())
+        rows = simulation.view.rows
+        # A fallback that failed before another rescued the node stays, as part of how that came about.
+        assert not any(
+            row.status in (N.FAILED, N.CANCELLED) and rows[Key(owner(graph, key))].status is not N.RECOVERED
+            for key, row in rows.items()
+        )
         simulation.finish_fairly()
         assert simulation.status() is E.SUCCEEDED
         assert kept.items() <= {key: repr(row) for key, row in simulation.view.rows.items()}.items()

@@ -6,6 +6,7 @@ import pytest
 
 from orchestration.engine.decide import finish
 from orchestration.engine.errors import IllegalMove
+from orchestration.engine.graph import NodeSpec, make_graph
 from orchestration.engine.policies import RetryPolicy
 from orchestration.engine.states import ExecutionStatus as E
 from orchestration.engine.states import NodeStatus as N
@@ -153,6 +154,22 @@ def test_an_execution_whose_time_is_over_while_it_is_cancelled_fails():
     simulation.settle(Key("a"), Outcome.CANCELLED)
     assert simulation.status() is E.FAILED
     assert simulation.types().count("execution.cancelling") == 1
+
+
+def test_an_execution_whose_time_is_over_while_it_is_rolled_back_undoes_all_the_same_and_fails():
+    nodes = [NodeSpec("a", "m:f", compensate="undo:a"), NodeSpec("b", "m:f"), NodeSpec("undo:a", "m:f")]
+    simulation = Simulation(make_graph("w", nodes))
+    run(simulation, "a")
+    simulation.claim(Key("b"))
+    simulation.act("cancel", rollback=True)
+    simulation.expire()
+    simulation.settle(Key("b"), Outcome.CANCELLED)
+    undo = simulation.claimable()[0].key
+    simulation.claim(undo)
+    simulation.settle(undo, Outcome.FAILED, asked=False)
+    simulation.act("retry", node="undo:a")
+    simulation.finish_fairly()
+    assert simulation.status() is E.FAILED
 
 
 # --- retry -----------------------------------------------------------------------------------------

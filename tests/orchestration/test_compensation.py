@@ -206,7 +206,25 @@ def test_its_own_timeout_undoes_and_cuts_no_undo_short():
     assert acts.expire(id)
     assert status(id) == "compensating"
     assert execution_of(id).deadline_at is None
+    fail()
+    again.retry(id, ABOUT, "undo:book")
+    assert (status(id), execution_of(id).deadline_at) == ("compensating", None)
     assert (succeed(), status(id)) == (["undo:book"], "failed")
+    assert execution_of(id).error["type"] == "ExecutionTimeout"
+    check_log(id)
+
+
+def test_a_roll_back_that_outlasts_the_timeout_goes_on_and_the_execution_fails():
+    id = begun(trip(timeout=60))
+    succeed()
+    running = claim(seat(), 1)
+    acts.cancel(id, ABOUT, rollback=True)
+    Execution.objects.filter(pk=id).update(deadline_at="2020-01-01T00:00Z")
+    assert acts.expire(id)
+    settle(done(running))
+    assert (succeed(), succeed(), status(id)) == (["undo:pay"], ["undo:book"], "failed")
+    assert execution_of(id).error["type"] == "ExecutionTimeout"
+    check_log(id)
 
 
 def test_a_fallback_is_undone_by_its_own_undo_and_the_primary_that_it_saved_by_none():
