@@ -147,6 +147,7 @@ def _pay(ctx: Any, seen: dict[str, Any]) -> None:
 def pays_back(ctx: Any, seen: dict[str, Any]) -> str:
     """Undo: pay back what its node has paid, and fail afterwards before the attempt `undone_at`."""
     _pay(ctx, seen)
+    spring("undoing", ctx._held.claim)
     if ctx.attempt < ctx.params.get("undone_at", 1):
         raise ConnectionError(f"attempt {ctx.attempt} fails")
     return "paid back"

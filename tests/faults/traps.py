@@ -46,7 +46,7 @@ def spring(moment: str, claim: Any = None) -> None:
 
 
 def _arrange() -> None:
-    """Put the moments into the runner's way; all but "during" and "paid", which the bodies themselves pass."""
+    """Put the moments into the runner's way; but for those that the bodies themselves pass."""
     run_sync, run_async, begin = bodies.run_sync, bodies.run_async, start.start
     claim = lanes.claim  # type: ignore[attr-defined]
 

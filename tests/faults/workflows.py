@@ -290,7 +290,10 @@ _forked = WorkflowBuilder("f-forked")
 for _name, _parents in {"a": [], "b": [], "c": ["a", "b"], "d": ["c"]}.items():
     _forked.add_node(_name, step, queue=RACE, depends_on=_parents)
 forked = ends(_forked.build())
-skippable = ends(WorkflowBuilder("f-skippable").add_node("work", step, queue=RACE).build(), work="skipped")
+skippable = ends(
+    WorkflowBuilder("f-skippable").add_node("work", step, queue=RACE).build(),
+    work=frozenset({"skipped", "recovered"}),
+)
 undecided = ends(
     WorkflowBuilder("f-undecided").add_node("work", step, queue=RACE, on_exhausted="pause").build(),
     "failed",

@@ -46,6 +46,14 @@ def kill_paid(trial: Trial) -> None:
     wait_until(lambda: _calls(trial, dead) > 1, what=f"{dead} pays again")
 
 
+@drill("kill -9 of a worker, an undo's effect done and nothing settled", times=40, short=3)
+def kill_undoing(trial: Trial) -> None:
+    trial.begin(trial.chance.choice([workflows.undone, workflows.rolled_back]))
+    with trial.fault():
+        dead = trial.spring("undoing")
+    wait_until(lambda: _calls(trial, dead) > 1, what=f"{dead} pays back again")
+
+
 def _calls(trial: Trial, one: Entry) -> int:
     about = (one.execution, one.node)
     return sum(entry.what == "pay" and (entry.execution, entry.node) == about for entry in trial.entries())
