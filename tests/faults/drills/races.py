@@ -55,7 +55,7 @@ def attend_against_attend(trial: Trial) -> None:
     """Of a node that needs attention, or that failed in an execution that has ended: which it opens, once."""
     workflow, generation = trial.chance.choice([(workflows.undecided, 1), (workflows.skippable, 2)])
     id = _failed(trial, workflow)
-    decide = partial(executor.attend, id, "work")
+    decide = partial(executor.attend, id, "work", reopen=generation > 1)
     said = together(
         partial(decide, "supply", principal=ALICE, result="given"), partial(decide, "skip", principal=BOB)
     )
