@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -22,6 +23,9 @@ from .table import Count, Report
 
 def run(options: dict[str, Any], folder: Path, server: Server | None, disk: Path | None) -> int:
     """Run the chosen drills, again and again while there are rounds or minutes left; return the exit code."""
+    if unknown := sorted(set(options["only"]) - set(DRILLS)):
+        print(f"There is no drill {', '.join(unknown)}. There are: {', '.join(DRILLS)}.", file=sys.stderr)
+        return 2
     call_command("migrate", verbosity=0)
     registry.discover()
     crew = Crew(folder, server, disk)
