@@ -232,7 +232,7 @@ def test_an_act_and_its_mark_commit_together_or_not_at_all(etl: Workflow) -> Non
     act = start(ids(begin(etl, 1)))
     BulkAct.objects.update(paced_at=clock.now() - dt.timedelta(minutes=5))
     with (
-        mock.patch("orchestration.executor.audit.record", side_effect=OperationalError("cut off")),
+        mock.patch("orchestration.executor.acting.audit.record", side_effect=OperationalError("cut off")),
         pytest.raises(OperationalError),
     ):
         bulk.carry_out()
@@ -260,7 +260,7 @@ def _note(
     execution_id: Any, *, principal: Principal, reason: str = "", slow: Callable[[], Any] = lambda: None
 ) -> None:
     """Be a verb that could be done any number of times: nothing but the mark keeps it to once."""
-    executor._act("cancel", execution_id, principal, reason, lambda _id, _about: slow())
+    executor.acting.act_on("cancel", execution_id, principal, reason, lambda _id, _about: slow())
 
 
 def _somebody_waits() -> bool:

@@ -1,0 +1,47 @@
+"""The verbs. Each asks `security`, acts through the store, and writes its audit row in the same commit.
+
+The console, the API and the command line call these and nothing below them. Call them outside a transaction: a
+denial is recorded in one of its own.
+"""
+
+from .acting import SAME, Joint, check_reason, together_with
+from .anew import PREVIEWED, fork, preview, rerun
+from .control import (
+    RESERVED,
+    VERBS,
+    attend,
+    can,
+    cancel,
+    pause,
+    resume,
+    retry,
+    terminate,
+)
+from .signals import send_signal
+from .starting import BATCH, KEY_LIMIT, start, start_many, start_or_get
+
+__all__ = [
+    "BATCH",
+    "KEY_LIMIT",
+    "PREVIEWED",
+    "RESERVED",
+    "SAME",
+    "VERBS",
+    "Joint",
+    "attend",
+    "can",
+    "cancel",
+    "check_reason",
+    "fork",
+    "pause",
+    "preview",
+    "rerun",
+    "resume",
+    "retry",
+    "send_signal",
+    "start",
+    "start_many",
+    "start_or_get",
+    "terminate",
+    "together_with",
+]

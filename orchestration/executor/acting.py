@@ -1,0 +1,99 @@
+"""What every verb does: find what its principal may see, authorise, act, and audit in the same commit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from orchestration import models
+from orchestration.engine.codec import dump_payload
+from orchestration.engine.errors import InvalidOption, UnknownExecution
+from security import actions, audit
+from security.objects import Resource
+from security.policies import authorise, visible_to
+from security.principals import Principal
+
+SAME: Any = object()  # an input that is not edited
+
+
+def act_on(
+    verb: str,
+    execution_id: uuid.UUID | str,
+    principal: Principal,
+    reason: str,
+    act: Callable[[uuid.UUID, dict[str, Any]], None],
+    **details: Any,
+) -> None:
+    execution = visible(execution_id, principal)
+    authorise(principal, actions.EXECUTION_CONTROL, execution)
+    about = {"by": principal.name, "reason": check_reason(reason)}
+    with commit(execution.id) as more:
+        act(execution.id, about)
+        given = {name: value for name, value in {**details, **more}.items() if value is not None}
+        resource = resource_of(execution.id, execution.workflow.name)
+        audit.record(principal, f"execution.{verb}", resource, details={**given, "reason": about["reason"]})
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """What else commits with a verb: `write` runs first in its transaction, `details` go into its audit row."""
+
+    write: Callable[[uuid.UUID], None]
+    details: Mapping[str, Any]
+
+
+_joint: ContextVar[Joint | None] = ContextVar("joint", default=None)
+
+
+@contextmanager
+def commit(execution_id: uuid.UUID) -> Iterator[Mapping[str, Any]]:
+    """Open the verb's transaction, in which its joint comes first, and give what that adds to the audit."""
+    joint = _joint.get()
+    with transaction.atomic():
+        if joint:
+            joint.write(execution_id)
+        yield joint.details if joint else {}
+
+
+@contextmanager
+def together_with(joint: Joint) -> Iterator[None]:
+    """Let what is written with each verb of this block commit with it, or not at all."""
+    before = _joint.set(joint)
+    try:
+        yield
+    finally:
+        _joint.reset(before)
+
+
+def visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Execution:
+    rows = visible_to(principal, models.Execution.objects.select_related("workflow", "version"))
+    try:
+        return rows.get(pk=uuid.UUID(str(execution_id)))
+    except (ValueError, models.Execution.DoesNotExist):
+        raise UnknownExecution(id=execution_id) from None
+
+
+def check_reason(reason: Any) -> str:
+    """Return the reason as it is kept. Raises InvalidOption."""
+    if not isinstance(reason, str) or len(reason) > 2000:
+        raise InvalidOption(
+            option="reason", value=str(reason)[:80], expected="a text of up to 2,000 characters"
+        )
+    return reason.replace("\0", "").strip()
+
+
+def resource_of(id: uuid.UUID, workflow: str) -> Resource:
+    return Resource("orchestration.execution", str(id), workflow)
+
+
+def edited_text(input: Any, node: str | None) -> str | None:
+    if input is SAME:
+        return None
+    return dump_payload(input, f'The input of node "{node}"', settings.IGON7_PAYLOAD_LIMIT)
