@@ -37,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```[ ]*$", re.MULTILINE | re.DOTALL)
 _PROGRAM = "# manage.py shell"  # the first line of what is run, not discovered
+TESTS = "# tests/"  # and of what is run by itself: see test_docs_kit
 _OURS = ("igon7site", "orchestration", "monitoring", "security")
 
 
@@ -73,11 +74,11 @@ def name_of(page: Path) -> str:
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 
-def _definitions(page: Path) -> str:
+def definitions(page: Path) -> str:
     """Return the page's workflows as one module whose lines have the page's numbers."""
     lines: list[str] = []
     for block in blocks(page, "python"):
-        if not block.text.startswith(_PROGRAM):
+        if not block.text.startswith((_PROGRAM, TESTS)):
             lines += [""] * (block.line - 1 - len(lines)) + block.text.splitlines()
     return "\n".join(lines) + "\n"
 
@@ -87,7 +88,7 @@ def flows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as IGON7_WORKFLOWS names it, with a module of each page's workflows."""
     folder = tmp_path_factory.mktemp("flows")
     for page in WITH_PYTHON:
-        (folder / f"{page.stem.lower()}.py").write_text(_definitions(page))
+        (folder / f"{page.stem.lower()}.py").write_text(definitions(page))
     return folder
 
 

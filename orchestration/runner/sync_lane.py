@@ -87,6 +87,10 @@ class SyncLane(Lane):
             ended - began if self._typical is None else 0.7 * self._typical + 0.3 * (ended - began)
         )
         self.conclude(held, spec, ctx, outcome, value, ended)
+        self.tidy(outcome)
+
+    def tidy(self, outcome: Outcome) -> None:
+        """Leave the connections fit for use after a body that ended like this."""
         if outcome not in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED) or _left_open():
             _reconnect()
 

@@ -29,11 +29,12 @@ _told: WeakKeyDictionary[Any, tuple[dt.datetime, float]] = (
 def ahead(seconds: float) -> Iterator[None]:
     """Put this process's view of the database's clock ahead by so many seconds (for tests)."""
     global _offset
+    before = _offset
     _offset += seconds
     try:
         yield
     finally:
-        _offset -= seconds
+        _offset = before  # not what is left of a subtraction
 
 
 def _ahead() -> dt.timedelta:

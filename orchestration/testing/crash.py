@@ -1,0 +1,138 @@
+"""`crash_everywhere`: whatever moment a worker dies at, the workflow must end as if nothing had been."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db import connection
+
+from orchestration.engine.builder import Workflow
+from security.principals import Principal
+
+from .commits import Commits, Crash
+from .playing import LIMIT, Play, Result, Signals
+from .result import Node
+from .worker import Body
+
+_ADVICE = (
+    "A body runs at least once: when its worker dies before its result is kept, it runs again. Give what it changes"
+    " elsewhere ctx.idempotency_key to be recognised by."
+)
+
+
+@dataclass(frozen=True)
+class Crashes:
+    """What was tried: `commits` says what each commit of the undisturbed run wrote, `result` how that ended."""
+
+    crashes: int
+    commits: list[str]
+    result: Result
+
+
+def crash_everywhere(
+    workflow: Workflow | str,
+    *,
+    input: Any = None,
+    signals: Signals = (),
+    principal: Principal | AbstractUser | None = None,
+    bodies: Mapping[str, Body] | None = None,
+    before: Callable[[], object] = lambda: None,
+    compare: Callable[[Result], object] | None = None,
+    limit: int = LIMIT,
+) -> Crashes:
+    """Run the workflow undisturbed, then with a crash before and one after each of its commits; return what was tried.
+
+    A crash is an end as by kill -9: what is not committed is gone, what was claimed stays leased. The clock then jumps
+    past the lease, and another worker goes on. Each run must come to the same end: its status, its output, and the
+    nodes' statuses and outputs, or what `compare` makes of its result. `before` is called before each run, to put back
+    what bodies change. Raises AssertionError where an end differs, RuntimeError inside a transaction, and what `run`
+    raises.
+    """
+    if connection.in_atomic_block:
+        raise RuntimeError(
+            "crash_everywhere needs transactions of its own: use a TransactionTestCase, or with pytest-django"
+            " @pytest.mark.django_db(transaction=True)."
+        )
+    given = list(signals)
+
+    def once(commits: Commits) -> Result:
+        before()
+        play = Play(workflow, principal, bodies, None, limit)
+        return _through(play, commits, input, given)
+
+    first = Play(workflow, principal, bodies, None, limit)
+    first.prepare()
+    undisturbed = Commits()
+    result = once(undisturbed)
+    crashes = 0
+    for where, commits in _everywhere(undisturbed):
+        found = once(commits)
+        crashes += commits.crashed
+        if difference := _difference(result, found, compare):
+            raise AssertionError(f"{where}: {difference}\n{_ADVICE}\nThat run:\n{found}")
+    return Crashes(crashes, [undisturbed.seen[number - 1] for number in undisturbed.numbers], result)
+
+
+def _everywhere(undisturbed: Commits) -> Iterator[tuple[str, Commits]]:
+    for nth, number in enumerate(undisturbed.numbers, 1):
+        written = undisturbed.seen[number - 1]
+        for side in ("before", "after"):
+            where = f"With a crash {side} commit {nth} of {len(undisturbed.numbers)} ({written})"
+            yield where, Commits(number, before=side == "before")
+
+
+def _through(play: Play, commits: Commits, input: Any, signals: Signals) -> Result:
+    """Run to the end, going on with another worker when one has died."""
+    key, started = str(uuid.uuid4()), False
+    with play.on_stage():
+        while True:
+            try:
+                with commits.watched():
+                    if not started:
+                        # Who does not hear that it was started asks again, with the same key.
+                        play.begin(input, idempotency_key=key)
+                if not started:
+                    started = True
+                    play.send(signals)
+                with commits.watched():
+                    play.go()
+                return play.result()
+            except Crash:
+                commits.dead = False
+                play.forget()
+
+
+# --- comparing -------------------------------------------------------------------------------------
+
+
+def _difference(right: Result, found: Result, compare: Callable[[Result], object] | None) -> str:
+    """Return in words how two ends differ; nothing where they do not."""
+    if compare is not None:
+        wanted, got = compare(right), compare(found)
+        return "" if wanted == got else f"it comes to {got!r} instead of {wanted!r}."
+    said = [
+        _node(node, found.nodes.get(key))
+        for key, node in right.nodes.items()
+        if _end(node) != _end(found.nodes.get(key))
+    ]
+    if right.status != found.status:
+        said.append(f"the execution {found.status} instead of {right.status}.")
+    elif right.output != found.output:
+        said.append(f"the output is {found.output!r} instead of {right.output!r}.")
+    return " ".join(said)
+
+
+def _end(node: Node | None) -> tuple[Any, Any] | None:
+    return (node.status, node.output) if node is not None else None
+
+
+def _node(right: Node, found: Node | None) -> str:
+    if found is None:
+        return f'node "{right.id}" is not there.'
+    if found.status != right.status:
+        return f"node {found} instead of {right.status}."
+    return f'the output of node "{right.id}" is {found.output!r} instead of {right.output!r}.'

@@ -1,0 +1,295 @@
+"""`run`: a workflow in a test, from its start to its end, with a clock that jumps over every wait."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.core import mail
+
+from orchestration import executor, queries, registry
+from orchestration.engine.builder import Workflow
+from orchestration.engine.errors import InvalidOption
+from orchestration.engine.graph import suggest
+from orchestration.engine.states import EXECUTION_TERMINAL, ExecutionStatus
+from orchestration.models import Execution, NodeRun
+from orchestration.runner.sweep import sweep
+from orchestration.store import clock, versions
+from security.principals import Principal
+
+from .due import next_for_the_sweep, next_ready
+from .result import Snapshot, snapshot
+from .worker import Bodies, Body, Worker
+
+LIMIT = 10_000
+HAIR = 0.001  # seconds past a due time, so that it is over by any clock
+
+Until = str | Callable[[Snapshot], object] | None
+Signals = Iterable[tuple[str, Mapping[str, Any] | None] | str]
+
+
+class NeverEnds(AssertionError):
+    """The execution was still going on after more steps than a test should take."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Snapshot):
+    """What a run came to. It can go on from there."""
+
+    _play: Play = field(kw_only=True)
+
+    def go_on(self, *, signals: Signals = (), until: Until = None) -> Result:
+        """Send the signals and go on to the end (or until then); return what it came to. Raises what `run` raises."""
+        return self._play.go_on(signals, until)
+
+    @property
+    def principal(self) -> Principal:
+        """Return for whom it was started."""
+        return self._play.principal
+
+    @contextlib.contextmanager
+    def now(self) -> Iterator[None]:
+        """Let what is done in this block happen at the run's time, which may be far ahead: verbs of the executor."""
+        with self._play.on_stage():
+            yield
+
+
+def run(
+    workflow: Workflow | str,
+    *,
+    input: Any = None,
+    signals: Signals = (),
+    principal: Principal | AbstractUser | None = None,
+    until: Until = None,
+    bodies: Mapping[str, Body] | None = None,
+    queues: Iterable[str] | None = None,
+    limit: int = LIMIT,
+    **options: Any,
+) -> Result:
+    """Run the workflow to its end, in this process and thread, and return what it came to.
+
+    It is started by `executor.start` for `principal` (default: the system), with `options` (priority, tags, labels,
+    idempotency_key). Waits take no time. `until` stops early: at the id of a node that has ended, at an execution's
+    status, or where a function of what there is says so. `bodies` stand in for those of some nodes. `queues` are those
+    served (default: every one). Raises NeverEnds after `limit` steps, InvalidOption, and what `executor.start` raises.
+    """
+    play = Play(workflow, principal, bodies, queues, limit)
+    return play.start(input, signals, until, options)
+
+
+class Play:
+    """One run: its clock, its workflow and whom it acts for."""
+
+    def __init__(
+        self,
+        workflow: Workflow | str,
+        principal: Principal | AbstractUser | None,
+        bodies: Mapping[str, Body] | None,
+        queues: Iterable[str] | None,
+        limit: int,
+    ) -> None:
+        self.workflow = registry.require(workflow) if isinstance(workflow, str) else workflow
+        self.principal = _principal(principal)
+        self.bodies = _stand_ins(self.workflow, bodies or {})
+        self.queues = sorted(set(queues) if queues is not None else _all_queues(self.workflow))
+        self.limit = limit
+        self.offset = 0.0
+        self.id = uuid.UUID(int=0)  # of no execution
+        self._moves: contextlib.ExitStack
+        self._worker: Worker
+
+    def start(self, input: Any, signals: Signals, until: Until, options: Mapping[str, Any]) -> Result:
+        reached = self._condition(until)
+        with self.on_stage():
+            self.begin(input, **options)
+            self.send(signals)
+            self.go(reached)
+            return self.result()
+
+    def go_on(self, signals: Signals, until: Until) -> Result:
+        reached = self._condition(until)
+        with self.on_stage():
+            self.send(signals)
+            self.go(reached)
+            return self.result()
+
+    # --- the parts of it ---
+
+    def prepare(self) -> None:
+        """Write the workflow's version, as a deployment does."""
+        versions.version_of(self.workflow)
+        versions.forget_versions()
+
+    def forget(self) -> None:
+        """Forget what a process that died knew."""
+        versions.forget_versions()
+
+    @contextlib.contextmanager
+    def on_stage(self) -> Iterator[None]:
+        """Make the workflow known, and the clock the run's."""
+        _check_place()
+        with _registered(self.workflow), _alarm_kept(), contextlib.ExitStack() as self._moves:
+            self._moves.enter_context(clock.ahead(self.offset))
+            # The rows of a test before are gone, and their numbers come again; so do ours.
+            self._moves.callback(versions.forget_versions)
+            versions.forget_versions()
+            yield
+
+    def begin(self, input: Any, **options: Any) -> None:
+        self.id = executor.start(self.workflow, input, principal=self.principal, **options)
+
+    def send(self, signals: Signals) -> None:
+        for each in signals:
+            name, payload = (each, None) if isinstance(each, str) else each
+            executor.send_signal(self.id, name, payload, principal=self.principal)
+
+    def go(self, reached: Callable[[], bool] | None = None) -> None:
+        """Work and let time pass until the execution has ended, is where it was to be, or can not go on."""
+        self._worker = Worker(self.queues, self.bodies, along=reached is None)
+        with contextlib.closing(self._worker):
+            self._go(reached or (lambda: False))
+            self._worker.stop()
+
+    def _go(self, reached: Callable[[], bool]) -> None:
+        for _ in range(self.limit):
+            if self._status() in EXECUTION_TERMINAL or reached():
+                return
+            if not self._worker.work() and not self._pass_time():
+                return
+        raise NeverEnds(self._still_going())
+
+    def _pass_time(self) -> bool:
+        """Do what the sweep does, and jump to what is due next; say whether anything may have changed."""
+        before = self._seq()
+        sweep()
+        ready = next_ready(lane.claimer for lane in self._worker.lanes)
+        if self._seq() != before or (ready == 0 and self._worker.seat.empty):
+            return True
+        loop, timer = self._worker.other.clock, self._worker.other.timer
+        if self._worker.other.active and loop.is_busy:
+            loop.wait(timer)
+            return True
+        held = [one.claim.run_id for one in self._worker.seat.held()]
+        coming = [
+            ready or None,
+            next_for_the_sweep(held),
+            self._worker.beat.silence(),
+            timer if self._worker.other.active else None,
+        ]
+        due = min((each for each in coming if each is not None), default=None)
+        if due is None:
+            return False
+        self._jump(max(0.0, due) + HAIR)
+        return True
+
+    def _jump(self, seconds: float) -> None:
+        self.offset += seconds
+        self._moves.enter_context(clock.ahead(seconds))
+        self._worker.skip(seconds)
+
+    def result(self) -> Result:
+        return Result(**self._fields(), _play=self)
+
+    def _fields(self) -> dict[str, Any]:
+        return snapshot(self.id, self.queues)
+
+    # --- looking ---
+
+    def _status(self) -> str:
+        return Execution.objects.values_list("status", flat=True).get(pk=self.id)
+
+    def _seq(self) -> int:
+        return Execution.objects.values_list("seq", flat=True).get(pk=self.id)
+
+    def _condition(self, until: Until) -> Callable[[], bool] | None:
+        if until is None:
+            return None
+        if not isinstance(until, str):
+            return lambda: bool(until(Snapshot(**self._fields())))
+        if until in self.workflow.graph.nodes:
+            return lambda: self._has_ended(until)
+        if until in set(ExecutionStatus):
+            return lambda: self._status() == until
+        expected = f"a function, a node or a status. {suggest(until, self.workflow.graph.nodes)}"
+        raise InvalidOption(option="until", value=until, expected=expected)
+
+    def _has_ended(self, node: str) -> bool:
+        rows = NodeRun.objects.filter(execution=self.id, node=node, index=-1, superseded=False)
+        return rows.filter(finished_at__isnull=False).exists()
+
+    def _still_going(self) -> str:
+        passed = round(self.offset)
+        return (
+            f"The execution has not ended after {self.limit:,} steps, {passed:,} s later by its clock. Give `limit`"
+            f" if it needs more.\n{Snapshot(**self._fields())}"
+        )
+
+
+def _principal(given: Principal | AbstractUser | None) -> Principal:
+    if given is None:
+        return Principal.system("test")
+    return given if isinstance(given, Principal) else Principal.for_user(given)
+
+
+def _stand_ins(workflow: Workflow, bodies: Mapping[str, Body]) -> Bodies:
+    for node, body in bodies.items():
+        if node not in workflow.graph.nodes:
+            expected = f"nodes of the workflow. {suggest(node, workflow.graph.nodes)}"
+            raise InvalidOption(option="bodies", value=node, expected=expected)
+        if not callable(body):
+            raise InvalidOption(
+                option=f'the body for node "{node}"', value=body, expected="a function of ctx"
+            )
+    return {(workflow.name, node): body for node, body in bodies.items()}
+
+
+def _all_queues(workflow: Workflow) -> set[str]:
+    known: Sequence[Workflow] = [workflow, *registry.all().values()]
+    return {spec.queue for each in known for spec in each.graph.nodes.values()}
+
+
+def _check_place() -> None:
+    """Raise RuntimeError unless this is a test, in the main thread, and the database is its alone."""
+    # Django's test environment keeps mails. In any other, a clock that jumps would take over what real workers hold.
+    if not hasattr(mail, "outbox"):
+        raise RuntimeError("orchestration.testing is for tests alone: there is no test environment here.")
+    if names := list(queries.live_worker_nodes().values_list("name", flat=True)):
+        raise RuntimeError(f"Real workers run on this database: {', '.join(names)}. Stop them first.")
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "Run workflows in the main thread: there alone can a timeout interrupt a body. (An async test calls from"
+            " a thread; write it as a plain one.)"
+        )
+
+
+@contextlib.contextmanager
+def _registered(workflow: Workflow) -> Iterator[None]:
+    """Let the worker find the workflow's bodies, in the place of another of its name."""
+    known = registry.get(workflow.name)
+    registry.forget(workflow.name)
+    registry.register(workflow)
+    try:
+        yield
+    finally:
+        registry.forget(workflow.name)
+        if known is not None:
+            registry.register(known)
+
+
+@contextlib.contextmanager
+def _alarm_kept() -> Iterator[None]:
+    """Give SIGALRM back to whom it belonged: a timeout of the test's own."""
+    handler = signal.getsignal(signal.SIGALRM)
+    left, interval = signal.getitimer(signal.ITIMER_REAL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, left, interval)
