@@ -7,7 +7,9 @@ from .engine.errors import (
     Igon7Error,
     NodeCancelled,
     NodeTimeout,
+    ReplayDiverged,
     RetryAfter,
+    SignalTimeout,
 )
 from .engine.policies import AtLeast, RetryPolicy
 from .engine.tasks import task
@@ -19,8 +21,10 @@ __all__ = [
     "Igon7Error",
     "NodeCancelled",
     "NodeTimeout",
+    "ReplayDiverged",
     "RetryAfter",
     "RetryPolicy",
+    "SignalTimeout",
     "Workflow",
     "WorkflowBuilder",
     "task",

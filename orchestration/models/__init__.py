@@ -1,6 +1,7 @@
 from .bulk import BulkAct, BulkItem
 from .definition import Workflow, WorkflowVersion
 from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
+from .messaging import JournalEntry, Signal, Wait
 from .placement import WorkerNode
 
 __all__ = [
@@ -9,8 +10,11 @@ __all__ = [
     "BulkItem",
     "Execution",
     "ExecutionEvent",
+    "JournalEntry",
     "LogLine",
     "NodeRun",
+    "Signal",
+    "Wait",
     "WorkerNode",
     "Workflow",
     "WorkflowVersion",

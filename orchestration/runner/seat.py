@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from orchestration.engine.decide import ALONE_AFTER
 from orchestration.engine.errors import NodeTimeout
+from orchestration.engine.parking import Wait
 from orchestration.store.claim import Claim
 from orchestration.store.leases import Line
 
@@ -37,6 +38,7 @@ class Held:
     count: int = 0
     progress: dict[str, object] | None = None  # to be written
     said: dict[str, object] = field(default_factory=dict)
+    waits: tuple[Wait, ...] = ()  # the body has asked to wait for these: nothing else counts that it says
 
     @property
     def is_in_body(self) -> bool:

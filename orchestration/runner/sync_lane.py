@@ -15,6 +15,7 @@ from .lanes import Lane
 from .seat import Held, Seat
 
 MOST = 32  # rows in one batch
+_AT_A_GOOD_PLACE = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.SUSPENDED)
 TARGET = 0.02  # seconds of work that a batch may hold
 
 
@@ -91,7 +92,7 @@ class SyncLane(Lane):
 
     def tidy(self, outcome: Outcome) -> None:
         """Leave the connections fit for use after a body that ended like this."""
-        if outcome not in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED) or _left_open():
+        if outcome not in _AT_A_GOOD_PLACE or _left_open():
             _reconnect()
 
     def relieve(self) -> None:

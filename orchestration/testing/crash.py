@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db import connection
 
+from orchestration import executor
 from orchestration.engine.builder import Workflow
+from orchestration.engine.errors import InvalidOption
 from security.principals import Principal
 
 from .commits import Commits, Crash
-from .playing import LIMIT, Play, Result, Signals
+from .playing import LIMIT, Play, Result, Signal
 from .result import Node
 from .worker import Body
 
@@ -37,7 +39,7 @@ def crash_everywhere(
     workflow: Workflow | str,
     *,
     input: Any = None,
-    signals: Signals = (),
+    signals: Iterable[Signal] = (),
     principal: Principal | AbstractUser | None = None,
     bodies: Mapping[str, Body] | None = None,
     before: Callable[[], object] = lambda: None,
@@ -58,6 +60,10 @@ def crash_everywhere(
             " @pytest.mark.django_db(transaction=True)."
         )
     given = list(signals)
+    if any((each if isinstance(each, str) else each[0]) in executor.RESERVED for each in given):
+        raise InvalidOption(
+            option="signals", value=given, expected="none of the verbs, which act at once and once"
+        )
 
     def once(commits: Commits) -> Result:
         before()
@@ -85,20 +91,19 @@ def _everywhere(undisturbed: Commits) -> Iterator[tuple[str, Commits]]:
             yield where, Commits(number, before=side == "before")
 
 
-def _through(play: Play, commits: Commits, input: Any, signals: Signals) -> Result:
+def _through(play: Play, commits: Commits, input: Any, signals: Sequence[Signal]) -> Result:
     """Run to the end, going on with another worker when one has died."""
-    key, started = str(uuid.uuid4()), False
+    key, ids = str(uuid.uuid4()), [f"kit-{number}" for number in range(len(signals))]
+    ready = False
     with play.on_stage():
         while True:
             try:
                 with commits.watched():
-                    if not started:
-                        # Who does not hear that it was started asks again, with the same key.
+                    if not ready:
+                        # Who does not hear that it was started, or sent, asks again: with the same key and ids.
                         play.begin(input, idempotency_key=key)
-                if not started:
-                    started = True
-                    play.send(signals)
-                with commits.watched():
+                        play.send(signals, iter(ids))
+                        ready = True
                     play.go()
                 return play.result()
             except Crash:

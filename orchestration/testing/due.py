@@ -9,7 +9,7 @@ from django.db.models import Min, Q
 
 from orchestration.engine.states import NodeStatus
 from orchestration.models import Execution, NodeRun
-from orchestration.store import clock
+from orchestration.store import clock, timers
 from orchestration.store.claim import next_due
 from orchestration.store.limits import PATIENCE
 from orchestration.store.locked import Claimer
@@ -21,7 +21,7 @@ def next_ready(claimers: Iterable[Claimer]) -> float | None:
 
 
 def next_for_the_sweep(held: Collection[int]) -> float | None:
-    """Return the seconds until a lease (of what is not held here), a limit of a node, or an execution's time ends."""
+    """Return the seconds to the end of a lease (of what is not held here), a limit, a wait or an execution's time."""
     waits = Q(status=NodeStatus.READY, held=False)
     runs = Q(status=NodeStatus.RUNNING)
     found = NodeRun.objects.filter(superseded=False, finished_at=None).aggregate(
@@ -32,5 +32,8 @@ def next_for_the_sweep(held: Collection[int]) -> float | None:
     if found["late"] is not None:
         found["late"] += dt.timedelta(seconds=PATIENCE)
     found |= Execution.objects.filter(finished_at=None).aggregate(whole=Min("deadline_at"))
-    first = min((moment for moment in found.values() if moment is not None), default=None)
-    return (first - clock.now()).total_seconds() if first is not None else None
+    now = clock.now()
+    coming = [(moment - now).total_seconds() for moment in found.values() if moment is not None]
+    if (wakes := timers.next_due()) is not None:
+        coming.append(wakes)
+    return min(coming, default=None)

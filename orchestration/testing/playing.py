@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
 import uuid
@@ -31,7 +32,8 @@ LIMIT = 10_000
 HAIR = 0.001  # seconds past a due time, so that it is over by any clock
 
 Until = str | Callable[[Snapshot], object] | None
-Signals = Iterable[tuple[str, Mapping[str, Any] | None] | str]
+Signal = tuple[str, Any] | str
+Signals = Iterable[Signal]
 
 
 class NeverEnds(AssertionError):
@@ -101,6 +103,7 @@ class Play:
         self.limit = limit
         self.offset = 0.0
         self.id = uuid.UUID(int=0)  # of no execution
+        self._quiet = 0.0  # seconds for which the database has nothing to do
         self._moves: contextlib.ExitStack
         self._worker: Worker
 
@@ -144,10 +147,12 @@ class Play:
     def begin(self, input: Any, **options: Any) -> None:
         self.id = executor.start(self.workflow, input, principal=self.principal, **options)
 
-    def send(self, signals: Signals) -> None:
+    def send(self, signals: Signals, ids: Iterator[str] | None = None) -> None:
+        """Send the signals; `ids`, where they are given, make each accepted once however often it is sent."""
         for each in signals:
             name, payload = (each, None) if isinstance(each, str) else each
-            executor.send_signal(self.id, name, payload, principal=self.principal)
+            id = next(ids) if ids is not None else None
+            executor.send_signal(self.id, name, payload, principal=self.principal, id=id)
 
     def go(self, reached: Callable[[], bool] | None = None) -> None:
         """Work and let time pass until the execution has ended, is where it was to be, or can not go on."""
@@ -160,35 +165,39 @@ class Play:
         for _ in range(self.limit):
             if self._status() in EXECUTION_TERMINAL or reached():
                 return
-            if not self._worker.work() and not self._pass_time():
+            if self._worker.work():
+                self._quiet = 0.0
+            elif not self._pass_time():
                 return
         raise NeverEnds(self._still_going())
 
     def _pass_time(self) -> bool:
         """Do what the sweep does, and jump to what is due next; say whether anything may have changed."""
+        loop, timer = self._worker.other.clock, self._worker.other.timer
+        is_busy = bool(self._worker.other.active) and loop.is_busy
+        if timer is not None and timer < self._quiet and not is_busy:
+            self._jump(timer)  # the database has nothing to do until then
+            return True
         before = self._seq()
         sweep()
         ready = next_ready(lane.claimer for lane in self._worker.lanes)
         if self._seq() != before or (ready == 0 and self._worker.seat.empty):
             return True
-        loop, timer = self._worker.other.clock, self._worker.other.timer
-        if self._worker.other.active and loop.is_busy:
+        if is_busy:
             loop.wait(timer)
             return True
         held = [one.claim.run_id for one in self._worker.seat.held()]
-        coming = [
-            ready or None,
-            next_for_the_sweep(held),
-            self._worker.beat.silence(),
-            timer if self._worker.other.active else None,
-        ]
-        due = min((each for each in coming if each is not None), default=None)
-        if due is None:
+        coming = [ready or None, next_for_the_sweep(held), self._worker.beat.silence()]
+        self._quiet = min((each for each in coming if each is not None), default=math.inf)
+        due = min(self._quiet, timer if timer is not None else math.inf)
+        if due == math.inf:
             return False
-        self._jump(max(0.0, due) + HAIR)
+        self._jump(max(0.0, due))
         return True
 
     def _jump(self, seconds: float) -> None:
+        seconds += HAIR
+        self._quiet -= seconds
         self.offset += seconds
         self._moves.enter_context(clock.ahead(seconds))
         self._worker.skip(seconds)

@@ -19,6 +19,7 @@ from orchestration.engine.builder import conditional, is_async
 from orchestration.engine.graph import Graph, NodeSpec
 from orchestration.engine.states import Outcome
 from orchestration.runner.async_lane import AsyncLane
+from orchestration.runner.family import make_task
 from orchestration.runner.heartbeat import Heartbeat
 from orchestration.runner.lanes import Lane
 from orchestration.runner.seat import Held, Seat
@@ -149,12 +150,14 @@ class Async(_StandIns, AsyncLane):
         self._event_loop.close()
         self._database.shutdown()
         self.clock = self._event_loop = Loop()
+        self.clock.set_task_factory(make_task)
         self._database = self.clock.inline  # type: ignore[assignment]
         self.timer: float | None = None  # seconds to the loop's next timer
 
     def work(self) -> bool:
         """Begin what may begin, run it as far as it goes, and settle what has ended; say whether anything happened."""
         if not self.claim_more() and not self.active:
+            self.timer = None
             return False
         begun = bool(self.pending)
         self._begin_pending()

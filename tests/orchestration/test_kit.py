@@ -17,7 +17,7 @@ from django.core import mail
 from django.db import IntegrityError, connection
 from django.test import TestCase
 
-from orchestration import RetryPolicy, Workflow, WorkflowBuilder, executor, registry, task
+from orchestration import RetryPolicy, SignalTimeout, Workflow, WorkflowBuilder, executor, registry, task
 from orchestration.engine.errors import InvalidOption, UnknownWorkflow
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.store import clock
@@ -257,6 +257,47 @@ def test_signals_are_sent_when_it_has_started_and_when_it_goes_on() -> None:
     assert paused.go_on(signals=["resume"]).status == "succeeded"
 
 
+def decides(ctx: Any) -> Any:
+    ctx.sleep("1d")
+    try:
+        said = ctx.wait_for_signal("decision", timeout="7d")
+    except SignalTimeout:
+        return "nobody decided"
+    return ctx.step("note", lambda: said["by"])
+
+
+async def decides_async(ctx: Any) -> Any:
+    first, second = await asyncio.gather(ctx.wait_for_signal("a"), ctx.wait_for_signal("b"))
+    await ctx.sleep("1d")
+    return await ctx.step("sum", lambda: first + second)
+
+
+def test_signals_reach_bodies_that_wait_whenever_they_were_sent() -> None:
+    workflow = single(decides, output="work")
+    assert run(workflow, signals=[("decision", {"by": "ann"})]).output == "ann"
+    assert run(workflow).output == "nobody decided"
+    waiting = run(workflow, until=lambda now: now.nodes["work"].status == "waiting")
+    assert waiting.go_on(signals=[("decision", {"by": "bob"})]).output == "bob"
+
+
+def test_a_signal_that_nobody_sends_leaves_the_run_waiting() -> None:
+    result = run(single(decides_async, output="work"), signals=[("b", 2)])
+    assert (result.status, result.nodes["work"].status) == ("running", "waiting")
+    assert result.waits == ["Waiting at “work”."]
+    assert result.go_on(signals=[("a", 1)]).output == 3
+
+
+def test_an_async_body_that_waits_for_a_signal_and_a_timer_is_parked() -> None:
+    async def either(ctx: Any) -> str:
+        tasks = [asyncio.create_task(ctx.wait_for_signal("go")), asyncio.create_task(asyncio.sleep(3600))]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return "gone"
+
+    result = run(single(either, output="work"))
+    assert result.nodes["work"].status == "waiting"
+    assert result.go_on(signals=["go"]).output == "gone"
+
+
 def test_a_run_that_never_ends_is_stopped_and_says_where_it_is() -> None:
     endless = RetryPolicy(max_attempts=1_000_000, initial_interval=1, backoff_coefficient=1)
     with pytest.raises(NeverEnds, match=r"not ended after 50 steps(?s:.*)Retrying “work”"):
@@ -412,6 +453,15 @@ def test_a_body_is_cut_off_from_the_database_by_a_crash_of_its_own() -> None:
     tried = crash_everywhere(single(writes, output="work"))
     assert tried.result.output == 1
     assert any(written == "INSERT auth_user" for written in tried.commits)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("body", [decides, decides_async])
+def test_bodies_that_wait_remember_wherever_a_worker_dies(body: Callable[..., Any]) -> None:
+    signals = [("decision", {"by": "ann"}), ("a", 1), ("b", 2)]
+    tried = crash_everywhere(single(body, output="work"), signals=signals)
+    assert tried.result.output in ("ann", 3)
+    assert any("INSERT orchestration_journalentry" in written for written in tried.commits)
 
 
 def test_crashes_need_transactions_that_are_real() -> None:
