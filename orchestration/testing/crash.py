@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import connection
@@ -20,9 +20,11 @@ from .playing import LIMIT, Play, Result, Signal
 from .result import Node
 from .worker import Body
 
+T = TypeVar("T")
+SHOWN = 200  # characters of an output in what is said of it
 _ADVICE = (
     "A body runs at least once: when its worker dies before its result is kept, it runs again. Give what it changes"
-    " elsewhere ctx.idempotency_key to be recognised by."
+    " elsewhere ctx.idempotency_key to be recognised by, and put what is done once into a ctx.step."
 )
 
 
@@ -44,14 +46,16 @@ def crash_everywhere(
     bodies: Mapping[str, Body] | None = None,
     before: Callable[[], object] = lambda: None,
     compare: Callable[[Result], object] | None = None,
+    most: int | None = None,
     limit: int = LIMIT,
 ) -> Crashes:
     """Run the workflow undisturbed, then with a crash before and one after each of its commits; return what was tried.
 
     A crash is an end as by kill -9: what is not committed is gone, what was claimed stays leased. The clock then jumps
     past the lease, and another worker goes on. Each run must come to the same end: its status, its output, and the
-    nodes' statuses and outputs, or what `compare` makes of its result. `before` is called before each run, to put back
-    what bodies change. Raises AssertionError where an end differs, RuntimeError inside a transaction, and what `run`
+    nodes' statuses and outputs (artifacts by their content), or what `compare` makes of its result. `before` is called
+    before each run, to put back what bodies change. `most` bounds the crashes, of which it then takes some from all
+    over the run. Raises AssertionError where an end differs, RuntimeError inside a transaction, and what `run`
     raises.
     """
     if connection.in_atomic_block:
@@ -75,7 +79,7 @@ def crash_everywhere(
     undisturbed = Commits()
     result = once(undisturbed)
     crashes = 0
-    for where, commits in _everywhere(undisturbed):
+    for where, commits in _spread(list(_everywhere(undisturbed)), most):
         found = once(commits)
         crashes += commits.crashed
         if difference := _difference(result, found, compare):
@@ -89,6 +93,13 @@ def _everywhere(undisturbed: Commits) -> Iterator[tuple[str, Commits]]:
         for side in ("before", "after"):
             where = f"With a crash {side} commit {nth} of {len(undisturbed.numbers)} ({written})"
             yield where, Commits(number, before=side == "before")
+
+
+def _spread(places: list[T], most: int | None) -> list[T]:
+    """Return `most` of the places, as far from each other as can be."""
+    if most is None or most >= len(places):
+        return places
+    return [places[number * len(places) // most] for number in range(most)]
 
 
 def _through(play: Play, commits: Commits, input: Any, signals: Sequence[Signal]) -> Result:
@@ -118,7 +129,7 @@ def _difference(right: Result, found: Result, compare: Callable[[Result], object
     """Return in words how two ends differ; nothing where they do not."""
     if compare is not None:
         wanted, got = compare(right), compare(found)
-        return "" if wanted == got else f"it comes to {got!r} instead of {wanted!r}."
+        return "" if wanted == got else f"it comes to {_short(got)} instead of {_short(wanted)}."
     said = [
         _node(node, found.nodes.get(key))
         for key, node in right.nodes.items()
@@ -126,13 +137,21 @@ def _difference(right: Result, found: Result, compare: Callable[[Result], object
     ]
     if right.status != found.status:
         said.append(f"the execution {found.status} instead of {right.status}.")
-    elif right.output != found.output:
-        said.append(f"the output is {found.output!r} instead of {right.output!r}.")
+    elif _plain(right.output) != _plain(found.output):
+        said.append(f"the output is {_short(found.output)} instead of {_short(right.output)}.")
     return " ".join(said)
 
 
 def _end(node: Node | None) -> tuple[Any, Any] | None:
-    return (node.status, node.output) if node is not None else None
+    return (node.status, _plain(node.output)) if node is not None else None
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with its references to artifacts without their ids, which are new each time."""
+    if isinstance(value, dict):
+        is_artifact = "artifact" in value and "sha256" in value
+        return {key: _plain(item) for key, item in value.items() if not (is_artifact and key == "artifact")}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _node(right: Node, found: Node | None) -> str:
@@ -140,4 +159,9 @@ def _node(right: Node, found: Node | None) -> str:
         return f'node "{right.id}" is not there.'
     if found.status != right.status:
         return f"node {found} instead of {right.status}."
-    return f'the output of node "{right.id}" is {found.output!r} instead of {right.output!r}.'
+    return f'the output of node "{right.id}" is {_short(found.output)} instead of {_short(right.output)}.'
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

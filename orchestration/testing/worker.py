@@ -250,6 +250,6 @@ class Worker:
 
     def close(self) -> None:
         """Let go of everything, as a process does that ends."""
+        self.other.close()
         for lane in self.lanes:
             lane.waiter.close()
-        self.other.close()

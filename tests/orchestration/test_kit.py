@@ -383,25 +383,30 @@ def test_a_statement_that_the_database_refuses_fails_the_node_and_not_the_test()
 # --- crashes ---------------------------------------------------------------------------------------
 
 
-def rich(name: str = "kit-rich") -> Workflow:
-    """Retries, a fallback, a boundary, async bodies, a condition and compensation."""
-    return (
-        WorkflowBuilder(name)
-        .add_node("read", third_time, retry=HOURLY, compensate=good)
-        .add_node("left", good_async, depends_on=["read"], params={"seconds": 60}, compensate=good_async)
-        .add_node("right", bad, depends_on=["read"], fallback="spare")
-        .add_node("spare", good)
-        .add_node("loose", bad, depends_on=["read"])
-        .add_node("caught", good, on_error=True, for_nodes=["loose"])
-        .add_node("never", good, depends_on=["read"], when=lambda ctx: False)
-        .add_node("last", bad, depends_on=["left", "right", "loose"])
-        .build()
-    )
+def refuses(ctx: Any) -> None:
+    raise ConnectionError("no")
+
+
+def second_time(ctx: Any) -> int:
+    if ctx.attempt < 2:
+        raise ConnectionError("not yet")
+    return int(ctx.attempt)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_good_workflow_ends_alike_wherever_a_worker_dies() -> None:
-    tried = crash_everywhere(rich())
+def test_a_workflow_with_retries_rescues_and_undos_ends_alike_wherever_a_worker_dies() -> None:
+    workflow = (
+        WorkflowBuilder("kit-rich")
+        .add_node("read", second_time, retry=HOURLY, compensate=good)
+        .add_node("left", good_async, depends_on=["read"], params={"seconds": 60}, compensate=good_async)
+        .add_node("right", refuses, depends_on=["read"], fallback="spare")
+        .add_node("spare", good)
+        .add_node("loose", refuses, depends_on=["read"])
+        .add_node("caught", good, on_error=True, for_nodes=["loose"])
+        .add_node("last", refuses, depends_on=["left", "right", "loose"])
+        .build()
+    )
+    tried = crash_everywhere(workflow)
     assert tried.result.status == "failed"
     assert tried.result.nodes["right"].status == "recovered"
     assert tried.result.nodes["loose"].output == "caught"
@@ -453,15 +458,6 @@ def test_a_body_is_cut_off_from_the_database_by_a_crash_of_its_own() -> None:
     tried = crash_everywhere(single(writes, output="work"))
     assert tried.result.output == 1
     assert any(written == "INSERT auth_user" for written in tried.commits)
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("body", [decides, decides_async])
-def test_bodies_that_wait_remember_wherever_a_worker_dies(body: Callable[..., Any]) -> None:
-    signals = [("decision", {"by": "ann"}), ("a", 1), ("b", 2)]
-    tried = crash_everywhere(single(body, output="work"), signals=signals)
-    assert tried.result.output in ("ann", 3)
-    assert any("INSERT orchestration_journalentry" in written for written in tried.commits)
 
 
 def test_crashes_need_transactions_that_are_real() -> None:
