@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 from unittest import mock
 
@@ -28,16 +29,10 @@ class Commits:
 
     def __init__(self, at: int = 0, *, before: bool = False) -> None:
         self.seen: list[str] = []
-        self.empty: set[int] = set()  # numbers of those that changed no row after all
         self.dead = False  # nothing gets through to the database any more
         self._at, self._before = at, before
         self._open: list[str] = []  # what the open transaction has written so far
         self._connection = connections[DEFAULT_DB_ALIAS]
-
-    @property
-    def numbers(self) -> list[int]:
-        """Return the numbers of the commits that changed something."""
-        return [number for number in range(1, len(self.seen) + 1) if number not in self.empty]
 
     @property
     def crashed(self) -> bool:
@@ -87,17 +82,28 @@ class Commits:
         if not alone and "COMMIT" not in texts:
             return self._ask_it(pg, statements)
         written, self._open = self._open, []
-        found = self._pass(written, lambda: self._ask_it(pg, statements))
-        if alone and len(texts) == 1 and "RETURNING" in texts[0] and not found[0]:
-            self.empty.add(len(self.seen))
-        return found
+        if alone and written and len(texts) == 1 and "RETURNING" in texts[0]:
+            return self._ask_alone(pg, statements[0], written)
+        return self._pass(written, lambda: self._ask_it(pg, statements))
+
+    def _ask_alone(
+        self, pg: psycopg.Connection[Any], statement: Statement, written: Sequence[str]
+    ) -> list[Rows]:
+        """Watch a statement that may turn out to change nothing, as a claim does where there is nothing to claim."""
+        _, rows = self._ask_it(pg, [("BEGIN", []), statement])
+        commit, undo = (partial(self._ask_it, pg, [(text, [])]) for text in ("COMMIT", "ROLLBACK"))
+        if rows:
+            self._pass(written, commit, undo)
+        else:
+            commit()
+        return [rows]
 
     def _check(self) -> None:
         if self.dead:
             raise Crash
 
     def _pass(
-        self, written: Sequence[str], go: Callable[[], T], undo: Callable[[], None] = lambda: None
+        self, written: Sequence[str], go: Callable[[], T], undo: Callable[[], object] = lambda: None
     ) -> T:
         """Let a commit pass, unless this is where the process dies."""
         if not written:

@@ -79,19 +79,18 @@ def crash_everywhere(
     undisturbed = Commits()
     result = once(undisturbed)
     crashes = 0
-    for where, commits in _spread(list(_everywhere(undisturbed)), most):
+    for where, commits in _spread(list(_everywhere(undisturbed.seen)), most):
         found = once(commits)
         crashes += commits.crashed
         if difference := _difference(result, found, compare):
             raise AssertionError(f"{where}: {difference}\n{_ADVICE}\nThat run:\n{found}")
-    return Crashes(crashes, [undisturbed.seen[number - 1] for number in undisturbed.numbers], result)
+    return Crashes(crashes, undisturbed.seen, result)
 
 
-def _everywhere(undisturbed: Commits) -> Iterator[tuple[str, Commits]]:
-    for nth, number in enumerate(undisturbed.numbers, 1):
-        written = undisturbed.seen[number - 1]
+def _everywhere(seen: Sequence[str]) -> Iterator[tuple[str, Commits]]:
+    for number, written in enumerate(seen, 1):
         for side in ("before", "after"):
-            where = f"With a crash {side} commit {nth} of {len(undisturbed.numbers)} ({written})"
+            where = f"With a crash {side} commit {number} of {len(seen)} ({written})"
             yield where, Commits(number, before=side == "before")
 
 

@@ -35,7 +35,7 @@ def test_a_sample_ends_alike_wherever_a_worker_dies(
 ) -> None:
     tried = crash_everywhere(workflow, signals=signals)
     assert tried.result.status == status
-    assert tried.crashes == 2 * len(tried.commits)
+    assert tried.crashes > len(tried.commits) > 2
 
 
 def test_flight_delays_end_alike_where_workers_die() -> None:
