@@ -29,7 +29,7 @@ class Node:
     id: str
     status: NodeStatus
     output: Any = None
-    error: dict[str, Any] | None = None
+    error: Any = None  # {"type", "message", "traceback" …}
     attempts: int = 0
     started_at: dt.datetime | None = None
     finished_at: dt.datetime | None = None
@@ -86,7 +86,7 @@ class Snapshot:
     workflow: str
     status: ExecutionStatus
     output: Any
-    error: dict[str, Any] | None
+    error: Any  # {"node", "type", "message" …}
     events: list[dict[str, Any]]
     nodes: Nodes
     logs: list[dict[str, Any]]

@@ -89,7 +89,6 @@ def test_a_failed_run_says_which_node_and_why() -> None:
         .build()
     )
     result = run(workflow)
-    assert result.nodes["pay"].error is not None
     assert result.nodes["pay"].error["type"] == "ConnectionError"
     assert [line["message"] for line in result.nodes["pay"].logs] == [
         "attempt 1 is no good",
@@ -147,7 +146,6 @@ def test_async_bodies_sleep_side_by_side_and_take_no_time() -> None:
     result = run(workflow)
     assert time.monotonic() - began < 30
     late = result.nodes["late"]
-    assert late.error is not None
     assert (late.status, late.error["type"]) == ("failed", "NodeTimeout")
     ended = {node: result.nodes[node].finished_at for node in ("after", "late", "long")}
     assert sorted(ended, key=lambda node: str(ended[node])) == ["after", "late", "long"]
@@ -172,7 +170,6 @@ def test_async_bodies_reach_storage_and_are_timed_out_when_silent() -> None:
 
     assert run(single(keeps, output="work")).output == "kept"
     silent = run(single(good_async, params={"seconds": 3600}, heartbeat_timeout="1m"))
-    assert silent.error is not None
     assert silent.error["type"] == "HeartbeatTimeout"
 
 
@@ -182,7 +179,6 @@ def test_a_sync_body_is_interrupted_at_its_timeout_and_when_silent() -> None:
 
     for limit, error in (("timeout", "NodeTimeout"), ("heartbeat_timeout", "HeartbeatTimeout")):
         result = run(single(sleeps, **{limit: 0.1}))
-        assert result.error is not None
         assert result.error["type"] == error
 
 
@@ -202,14 +198,11 @@ def test_the_alarm_of_a_test_runner_is_left_as_it_was() -> None:
 
 def test_limits_are_reached_by_the_clock() -> None:
     unserved = run(single(good, queue="gpu", queue_timeout="2h"), queues=["default"])
-    assert unserved.error is not None
     assert unserved.error["type"] == "QueueTimeout"
     endless = RetryPolicy(max_attempts=1000, initial_interval=60, backoff_coefficient=1)
     over = run(single(bad, retry=endless, deadline="10m"))
-    assert over.error is not None
     assert (over.error["type"], over.nodes["work"].attempts) == ("ConnectionError", 10)
     whole = run(single(bad, retry=endless, whole="5m"))
-    assert whole.error is not None
     assert (whole.status, whole.error["type"]) == ("failed", "ExecutionTimeout")
 
 
@@ -376,7 +369,6 @@ def test_a_statement_that_the_database_refuses_fails_the_node_and_not_the_test()
         WorkflowRow.objects.create(name="kit-single")
 
     result = run(single(clashes))
-    assert result.error is not None
     assert result.error["type"] == IntegrityError.__name__
 
 

@@ -8,12 +8,13 @@ import pytest
 
 from orchestration import RetryPolicy, WorkflowBuilder
 from orchestration.engine.states import Outcome
-from orchestration.models import Execution, NodeRun
+from orchestration.models import NodeRun
 from orchestration.runner.sweep import sweep
 from orchestration.store import acts, again, clock, versions
 from orchestration.store.claim import claim
 from orchestration.store.settle import settle
 from orchestration.store.start import start
+from orchestration.testing import run
 
 from .store_helpers import ABOUT, check_log, done, order, seat
 
@@ -45,15 +46,14 @@ def row(id, node="a") -> Any:
 
 
 def test_a_node_that_nobody_begins_in_time_fails_and_is_not_retried():
-    id = begun(queue_timeout=5, retry=RetryPolicy(max_attempts=3))
-    sweep()
-    assert row(id).status == "ready"
-    with clock.ahead(6):
-        sweep()
-    assert (row(id).status, row(id).error["type"], row(id).attempt) == ("failed", "QueueTimeout", 0)
-    assert row(id, "b").status == "upstream_failed"
-    assert Execution.objects.get(pk=id).status == "failed"
-    check_log(id)
+    away: dict[str, Any] = {"queue": "away", "queue_timeout": 5, "retry": RetryPolicy(max_attempts=3)}
+    builder = WorkflowBuilder("w").add_node("a", body, **away).add_node("b", body, depends_on=["a"])
+    result = run(builder.build(), queues=["default"])
+    a = result.nodes["a"]
+    assert (a.status, a.error["type"], a.attempts) == ("failed", "QueueTimeout", 0)
+    assert (result.nodes["b"].status, result.status) == ("upstream_failed", "failed")
+    assert 5000 <= result.events[-1]["data"]["duration"] < 6000
+    check_log(result.id)
 
 
 def test_a_queue_timeout_counts_from_the_retrys_own_time_and_not_while_it_runs_or_is_held():
@@ -136,10 +136,7 @@ def test_what_a_person_retries_has_its_deadline_anew():
 
 
 def test_a_fallback_takes_the_place_of_a_node_that_nobody_began_in_time():
-    builder = WorkflowBuilder("w").add_node("a", body, queue_timeout=1, fallback="b").add_node("b", body)
-    id = start(versions.version_of(builder.build()), [order()])[0].id
-    with clock.ahead(2):
-        sweep()
-        settle(done(claim(seat(), 1)))
-    assert (row(id).status, Execution.objects.get(pk=id).status) == ("recovered", "succeeded")
-    check_log(id)
+    builder = WorkflowBuilder("w").add_node("a", body, queue="away", queue_timeout=1, fallback="b")
+    result = run(builder.add_node("b", body).build(), queues=["default"])
+    assert (result.nodes["a"].status, result.status) == ("recovered", "succeeded")
+    check_log(result.id)

@@ -7,14 +7,14 @@ import pytest
 from orchestration import WorkflowBuilder
 from orchestration.engine.states import Outcome
 from orchestration.models import Execution, NodeRun
-from orchestration.runner.memory import error_of
 from orchestration.runner.sweep import sweep
 from orchestration.store import leases, versions
 from orchestration.store.claim import claim
 from orchestration.store.settle import settle, settle_alone
 from orchestration.store.start import start
+from orchestration.testing import run
 
-from .store_helpers import check_log, done, order, run_to_end, seat
+from .store_helpers import check_log, done, order, seat
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ERROR = {"type": "Refused", "types": ["net.Refused", "ConnectionError"], "message": "no route"}
@@ -49,48 +49,39 @@ def fails(claims):
     return done(claims, Outcome.FAILED, error=ERROR)
 
 
+def refused(ctx):
+    raise ConnectionRefusedError("no route")
+
+
 def statuses(id) -> dict[str, str]:
     return dict(NodeRun.objects.filter(execution=id).values_list("node", "status"))
 
 
 def test_a_cascade_takes_the_primarys_place_with_its_result():
-    id = begun(cascade())
-    settle(fails(claim(seat(), 1)))
-    assert statuses(id) == {"primary": "waiting", "second": "ready"}
-    assert error_of(id, ["primary"]) == {"node": "primary", **ERROR}
-    settle(fails(claim(seat(), 1)))
-    settle(done(claim(seat(), 1), result='{"from": "third"}'))
-    assert statuses(id) == {
+    def third(ctx):
+        return {"for": ctx.error.node, "because": ctx.error.message}
+
+    result = run(cascade().build(), bodies={"primary": refused, "second": refused, "third": third})
+    assert (result.status, result.output) == ("succeeded", {"for": "second", "because": "no route"})
+    assert statuses(result.id) == {
         "primary": "recovered",
         "second": "recovered",
         "third": "succeeded",
-        "after": "ready",
+        "after": "succeeded",
     }
-    run_to_end()
-    execution = Execution.objects.get(pk=id)
-    assert (execution.status, execution.output, execution.failures) == ("succeeded", {"from": "third"}, 0)
-    row = NodeRun.objects.get(execution=id, node="primary")
-    assert row.error is not None
-    assert row.error["message"] == "no route"
-    assert row.finished_at is not None
-    check_log(id)
+    primary = result.nodes["primary"]
+    assert (primary.output, primary.error["message"]) == (result.output, "no route")
+    assert primary.finished_at is not None
+    check_log(result.id)
 
 
 def test_a_boundary_is_the_last_resort_and_a_failure_of_all_fails_the_node_once():
-    id = begun(cascade())
-    for _ in range(4):
-        settle(fails(claim(seat(), 1)))
-    assert statuses(id) == {
-        "primary": "failed",
-        "second": "failed",
-        "third": "failed",
-        "network": "failed",
-        "after": "upstream_failed",
-    }
-    execution = Execution.objects.get(pk=id)
-    assert execution.error is not None
-    assert (execution.status, execution.failures, execution.error["node"]) == ("failed", 1, "primary")
-    check_log(id)
+    result = run(cascade().build(), bodies=dict.fromkeys(("primary", "second", "third", "network"), refused))
+    failed = dict.fromkeys(("primary", "second", "third", "network"), "failed")
+    assert statuses(result.id) == {**failed, "after": "upstream_failed"}
+    execution = Execution.objects.get(pk=result.id)
+    assert (execution.status, execution.failures, result.error["node"]) == ("failed", 1, "primary")
+    check_log(result.id)
 
 
 def fast() -> WorkflowBuilder:
