@@ -16,7 +16,7 @@ from django.core import mail
 from django.db import connection
 
 from orchestration import executor, queries, registry
-from orchestration.engine.builder import Workflow
+from orchestration.engine.builder import Workflow, is_async
 from orchestration.engine.errors import InvalidOption
 from orchestration.engine.graph import suggest
 from orchestration.engine.states import EXECUTION_TERMINAL, ExecutionStatus
@@ -28,7 +28,7 @@ from security.principals import Principal
 
 from .due import next_for_the_sweep, next_ready
 from .result import Snapshot, snapshot
-from .worker import Bodies, Body, Worker
+from .worker import Bodies, Body, Worker, keep_open
 
 LIMIT = 10_000
 HAIR = 0.001  # seconds past a due time, so that it is over by any clock
@@ -106,6 +106,7 @@ class Play:
         self.offset = 0.0
         self.id = uuid.UUID(int=0)  # of no execution
         self._quiet = 0.0  # seconds for which the database has nothing to do
+        self._staged = False
         self._moves: contextlib.ExitStack
         self._worker: Worker
 
@@ -137,14 +138,21 @@ class Play:
 
     @contextlib.contextmanager
     def on_stage(self) -> Iterator[None]:
-        """Make the workflow known, and the clock the run's."""
+        """Make the workflow known, and the clock the run's. Once: a block inside of another changes nothing."""
+        if self._staged:
+            yield
+            return
         _check_place()
         with _registered(self.workflow), _alarm_kept(), contextlib.ExitStack() as self._moves:
             self._moves.enter_context(clock.ahead(self.offset))
             # The rows of a test before are gone, and their numbers come again; so do ours.
             self._moves.callback(versions.forget_versions)
             versions.forget_versions()
-            yield
+            self._staged = True
+            try:
+                yield
+            finally:
+                self._staged = False
 
     def begin(self, input: Any, **options: Any) -> None:
         self.id = executor.start(self.workflow, input, principal=self.principal, **options)
@@ -162,6 +170,7 @@ class Play:
         with contextlib.closing(self._worker):
             self._go(reached or (lambda: False))
             self._worker.stop()
+        keep_open()
 
     def _go(self, reached: Callable[[], bool]) -> None:
         for _ in range(self.limit):
@@ -258,10 +267,10 @@ def _stand_ins(workflow: Workflow, bodies: Mapping[str, Body]) -> Bodies:
         if node not in workflow.graph.nodes:
             expected = f"nodes of the workflow. {suggest(node, workflow.graph.nodes)}"
             raise InvalidOption(option="bodies", value=node, expected=expected)
-        if not callable(body):
-            raise InvalidOption(
-                option=f'the body for node "{node}"', value=body, expected="a function of ctx"
-            )
+        is_sync = workflow.graph.nodes[node].lane == "sync"
+        if not callable(body) or (is_sync and is_async(body)):
+            expected = "a function of ctx" + (" that is not async, as its own body is not" if is_sync else "")
+            raise InvalidOption(option=f'the body for node "{node}"', value=body, expected=expected)
     return {(workflow.name, node): body for node, body in bodies.items()}
 
 

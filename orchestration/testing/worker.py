@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import threading
 import time
 import uuid
@@ -15,7 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from orchestration import registry
-from orchestration.engine.builder import conditional, is_async
+from orchestration.engine.builder import conditional
 from orchestration.engine.graph import Graph, NodeSpec
 from orchestration.engine.states import Outcome
 from orchestration.runner.async_lane import AsyncLane
@@ -44,7 +45,7 @@ class _StandIns(Lane):
         if found is None or (body := self.bodies.get((found[0].name, found[1].id))) is None:
             return found
         graph, spec, _ = found
-        if spec.lane == "async" and not is_async(body):
+        if spec.lane == "async":
             body = _as_async(body)
         if spec.when is not None:
             body = conditional(registry.require(graph.name).conditions[spec.id], body)
@@ -53,7 +54,8 @@ class _StandIns(Lane):
 
 def _as_async(body: Body) -> Body:
     async def run(ctx: Any) -> Any:
-        return body(ctx)
+        value = body(ctx)
+        return await value if inspect.isawaitable(value) else value
 
     return run
 
@@ -124,15 +126,20 @@ def _apart() -> Iterator[None]:
     if not connection.in_atomic_block:
         yield
         return
-    if sql.is_postgres(connection):
-        with connection.cursor() as cursor:  # the store's limit, which would hold for the rest of the test
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+    keep_open()
     point = transaction.savepoint()
     yield
     if _is_broken():
         connection.needs_rollback = False
         transaction.savepoint_rollback(point)
     transaction.savepoint_commit(point)
+
+
+def keep_open() -> None:
+    """Let the transaction that the test is in be idle for as long as it likes: the store's limit would hold for it."""
+    if connection.in_atomic_block and sql.is_postgres(connection):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 def _is_broken() -> bool:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from django.contrib.auth.models import User
@@ -216,7 +216,7 @@ def test_a_run_that_is_stuck_ends_and_says_what_it_waits_for() -> None:
     assert result.waits == ["“work” needs attention: the bank does not answer"]
     with result.now():
         executor.attend(result.id, "work", "supply", result=7, reason="", principal=result.principal)
-    assert result.go_on().output == {"work": 7}
+        assert result.go_on().output == {"work": 7}
 
 
 def test_a_queue_that_is_not_served_is_named() -> None:
@@ -351,6 +351,9 @@ def test_bodies_and_tasks_are_stood_in_for_and_conditions_stay() -> None:
     result = run(workflow, bodies={"charge": bank, "mail": post})
     assert (result.nodes["charge"].output, result.nodes["mail"].status) == ({"id": 7}, "skipped")
     assert (bank.call_count, post.call_count) == (2, 0)
+    assert run(workflow, bodies={"charge": AsyncMock(return_value=1)}).nodes["charge"].output == 1
+    with pytest.raises(InvalidOption, match="not async"):
+        run(workflow, bodies={"ship": good_async})
 
 
 def test_a_workflow_of_the_same_name_is_known_again_afterwards() -> None:
