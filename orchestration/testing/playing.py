@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
-import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
-from django.core import mail
 from django.db import connection
 
-from orchestration import executor, queries, registry
+from orchestration import executor, registry
 from orchestration.engine.builder import Workflow, is_async
 from orchestration.engine.errors import InvalidOption
 from orchestration.engine.graph import suggest
@@ -28,6 +25,7 @@ from security.principals import Principal
 
 from .due import next_for_the_sweep, next_ready
 from .result import Snapshot, snapshot
+from .stage import alarm_kept, check_place, registered
 from .worker import Bodies, Body, Worker, keep_open
 
 LIMIT = 10_000
@@ -142,8 +140,8 @@ class Play:
         if self._staged:
             yield
             return
-        _check_place()
-        with _registered(self.workflow), _alarm_kept(), contextlib.ExitStack() as self._moves:
+        check_place()
+        with registered(self.workflow), alarm_kept(), contextlib.ExitStack() as self._moves:
             self._moves.enter_context(clock.ahead(self.offset))
             # The rows of a test before are gone, and their numbers come again; so do ours.
             self._moves.callback(versions.forget_versions)
@@ -277,44 +275,3 @@ def _stand_ins(workflow: Workflow, bodies: Mapping[str, Body]) -> Bodies:
 def _all_queues(workflow: Workflow) -> set[str]:
     known: Sequence[Workflow] = [workflow, *registry.all().values()]
     return {spec.queue for each in known for spec in each.graph.nodes.values()}
-
-
-def _check_place() -> None:
-    """Raise RuntimeError unless this is a test, in the main thread, and the database is its alone."""
-    # Django's test environment keeps mails. In any other, a clock that jumps would take over what real workers hold.
-    if not hasattr(mail, "outbox"):
-        raise RuntimeError("orchestration.testing is for tests alone: there is no test environment here.")
-    if names := list(queries.live_worker_nodes().values_list("name", flat=True)):
-        raise RuntimeError(f"Real workers run on this database: {', '.join(names)}. Stop them first.")
-    if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError(
-            "Run workflows in the main thread: there alone can a timeout interrupt a body. (An async test calls from"
-            " a thread; write it as a plain one.)"
-        )
-
-
-@contextlib.contextmanager
-def _registered(workflow: Workflow) -> Iterator[None]:
-    """Let the worker find the workflow's bodies, in the place of another of its name."""
-    known = registry.get(workflow.name)
-    registry.forget(workflow.name)
-    registry.register(workflow)
-    try:
-        yield
-    finally:
-        registry.forget(workflow.name)
-        if known is not None:
-            registry.register(known)
-
-
-@contextlib.contextmanager
-def _alarm_kept() -> Iterator[None]:
-    """Give SIGALRM back to whom it belonged: a timeout of the test's own."""
-    handler = signal.getsignal(signal.SIGALRM)
-    left, interval = signal.getitimer(signal.ITIMER_REAL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGALRM, handler)
-        if left:
-            signal.setitimer(signal.ITIMER_REAL, left, interval)
