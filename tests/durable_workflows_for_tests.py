@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from orchestration import RetryPolicy, SignalTimeout, WorkflowBuilder
@@ -49,6 +50,14 @@ def fails_after_a_step(ctx: Any) -> str:
     kept = ctx.step("effect", lambda: _noted(ctx, "effect"))
     if ctx.attempt < 3:
         raise ConnectionError("not yet")
+    return kept
+
+
+@recorded
+def fails_unless_fixed(ctx: Any) -> str:
+    kept = ctx.step("effect", lambda: _noted(ctx, "effect"))
+    if not Path(ctx.input["fixed"]).exists():
+        raise ValueError("not fixed yet")
     return kept
 
 
@@ -108,6 +117,7 @@ two_collectors = (
     WorkflowBuilder("d-two-collectors").add_node("one", collects).add_node("two", collects).build()
 )
 stepping = single("d-stepping", fails_after_a_step, retry=RetryPolicy(max_attempts=3, initial_interval=0.05))
+fixable = single("d-fixable", fails_unless_fixed)
 leaving = single("d-leaving", diverges, params={"how": "leaves"})
 stepping_instead = single("d-stepping-instead", diverges, params={"how": "steps"})
 swallowing = single("d-swallowing", swallows_everything)

@@ -56,6 +56,26 @@ def keep(claim: Claim, entry: Entry, using: str = DEFAULT_DB_ALIAS) -> bool:
     return bool(execute(connection, text, params))
 
 
+_PAIR = {"old": "id", "new": "id"}
+
+
+def carry(connection: BaseDatabaseWrapper, pairs: Sequence[tuple[int, int]]) -> None:
+    """Let each new node run remember what an old one did, pairs of (old, new)."""
+    if not pairs:
+        return
+    text = (
+        "INSERT INTO orchestration_journalentry (node_run_id, key, kind, came, value, at)"
+        " SELECT r.new, j.key, j.kind, j.came, j.value, j.at"
+        f" FROM {sql.recordset(connection.vendor, _PAIR)} JOIN orchestration_journalentry j ON j.node_run_id = r.old"
+    )
+    execute(connection, text, [sql.records(connection, pairs)])
+
+
+def forget(connection: BaseDatabaseWrapper, run_id: int | None) -> None:
+    """Forget what the node run remembers: it is given another input."""
+    execute(connection, "DELETE FROM orchestration_journalentry WHERE node_run_id = %s", [run_id])
+
+
 _ENTRY = {"node_run_id": "id", "key": "text", "kind": "text", "came": "text", "value": "json", "at": "time"}
 
 

@@ -84,6 +84,19 @@ def test_what_a_step_gave_is_kept_over_retries(crew):
     assert len(crew.ledger.entries(id, "effect")) == 1
 
 
+def test_a_retry_by_hand_keeps_what_was_done_unless_the_input_is_another(crew, tmp_path):
+    id = begin(samples.fixable, {"fixed": str(tmp_path / "fixed")})
+    ended(id, "failed")
+    executor.retry(id, principal=ME)
+    wait_until(lambda: Execution.objects.get(pk=id).generation == 2)
+    ended(id, "failed")
+    assert len(crew.ledger.entries(id, "effect")) == 1
+    (tmp_path / "other").touch()
+    executor.retry(id, principal=ME, node="work", input={"fixed": str(tmp_path / "other")})
+    ended(id)
+    assert len(crew.ledger.entries(id, "effect")) == 2
+
+
 @pytest.mark.parametrize(
     ("workflow", "says"),
     [
