@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,14 @@ def naps(ctx: Any) -> str:
     ctx.sleep(0.4)
     ctx.sleep(0.2)
     return "rested"
+
+
+@recorded
+def works_between_naps(ctx: Any) -> str:
+    for _ in range(3):
+        ctx.step("work", time.sleep, 0.2)
+        ctx.sleep(0.5)
+    return "done"
 
 
 @recorded
@@ -112,6 +121,8 @@ waiting = single("d-waiting", waits, then=True)
 patient = single("d-patient", waits, params={"timeout": 30})
 giving_up = single("d-giving-up", gives_up)
 napping = single("d-napping", naps, then=True)
+timed = single("d-timed", works_between_naps, timeout=1.5)
+too_long = single("d-too-long", works_between_naps, timeout=0.5)
 collecting = single("d-collecting", collects)
 two_collectors = (
     WorkflowBuilder("d-two-collectors").add_node("one", collects).add_node("two", collects).build()

@@ -33,6 +33,7 @@ from orchestration.engine.graph import NodeSpec
 from orchestration.engine.policies import type_names
 from orchestration.engine.retry import Asked
 from orchestration.engine.states import Outcome
+from orchestration.store.journal import ran_key
 
 from .seat import Held
 
@@ -101,10 +102,17 @@ def _due(held: Held, spec: NodeSpec) -> tuple[float, NodeTimeout | None]:
     held.silence, held.said_at = spec.heartbeat_timeout, time.monotonic()
     limits: list[tuple[float, NodeTimeout]] = []
     if spec.timeout is not None:
-        limits.append((time.monotonic() + spec.timeout, NodeTimeout(timeout=spec.timeout)))
+        left = spec.timeout - _ran(held)  # the time that it waits does not count
+        limits.append((time.monotonic() + left, NodeTimeout(timeout=spec.timeout)))
     if held.deadline is not None:
         limits.append((held.deadline, DeadlineExceeded(deadline=spec.deadline)))
     return min(limits, key=lambda limit: limit[0], default=(math.inf, None))
+
+
+def _ran(held: Held) -> float:
+    """Return the seconds that the attempt ran before it waited."""
+    entry = (held.journal or {}).get(ran_key(held.claim.attempt))
+    return float(entry.value or 0.0) if entry is not None else 0.0
 
 
 @contextmanager
@@ -154,7 +162,8 @@ def to_result(
     about: dict[str, Any] = {"duration": round(took * 1000, 2), "queued": held.claim.queued, "worker": worker}
     key = held.claim.key
     if outcome is Outcome.SUSPENDED:
-        return Result(key, outcome, waits=held.waits, **about)
+        ran = _ran(held) + took if spec.timeout is not None else None
+        return Result(key, outcome, waits=held.waits, ran=ran, **about)
     if outcome is Outcome.SUCCEEDED:
         try:
             ctx.check_reached()

@@ -13,6 +13,12 @@ from .claim import Claim
 from .sql import Statement, execute
 
 VALUE, TIMEOUT = "value", "timeout"
+RAN = "ran"  # a kind of its own: seconds that an attempt has run
+
+
+def ran_key(attempt: int) -> str:
+    """Return where it stands how long an attempt has run; no call of a body has such a key."""
+    return f"#{RAN} {attempt}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +85,14 @@ def forget(connection: BaseDatabaseWrapper, run_id: int | None) -> None:
 _ENTRY = {"node_run_id": "id", "key": "text", "kind": "text", "came": "text", "value": "json", "at": "time"}
 
 
-def insert(connection: BaseDatabaseWrapper, entries: Iterable[Sequence[object]]) -> Statement:
-    """Return what writes entries, rows of _ENTRY, under the execution's lock; the first of a key stays."""
+def insert(
+    connection: BaseDatabaseWrapper, entries: Iterable[Sequence[object]], *, anew: bool = False
+) -> Statement:
+    """Return what writes entries, rows of _ENTRY, under the execution's lock; the first of a key stays, or the last."""
+    then = "UPDATE SET value = excluded.value" if anew else "NOTHING"
     names = ", ".join(_ENTRY)
     text = (
         f"INSERT INTO orchestration_journalentry ({names}) SELECT {names}"
-        f" FROM {sql.recordset(connection.vendor, _ENTRY)} WHERE true ON CONFLICT (node_run_id, key) DO NOTHING"
+        f" FROM {sql.recordset(connection.vendor, _ENTRY)} WHERE true ON CONFLICT (node_run_id, key) DO {then}"
     )
     return text, [sql.records(connection, entries)]

@@ -77,6 +77,13 @@ def test_a_sleep_is_over_on_time_and_never_early(crew):
     assert 0.6 <= last.at - began.at < 3.5
 
 
+def test_a_timeout_counts_the_time_that_a_body_runs_not_the_time_that_it_waits(crew):
+    fits, does_not = begin(samples.timed), begin(samples.too_long)
+    ended(does_not, "failed")
+    assert run_of(does_not, "work").error["type"] == "NodeTimeout"
+    ended(fits)
+
+
 def test_what_a_step_gave_is_kept_over_retries(crew):
     id = begin(samples.stepping)
     ended(id)
