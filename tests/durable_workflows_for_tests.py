@@ -50,6 +50,15 @@ def works_between_naps(ctx: Any) -> str:
 
 
 @recorded
+def asks(ctx: Any) -> Any:
+    about = ctx.input or {}
+    return ctx.wait_for_approval("go live", text="May it go live?", form=FORM, **about)
+
+
+FORM = {"type": "object", "properties": {"window": {"type": "string"}}, "required": ["window"]}
+
+
+@recorded
 def collects(ctx: Any) -> list[Any]:
     return [ctx.wait_for_signal("item") for _ in range(ctx.input or 3)]
 
@@ -121,6 +130,7 @@ waiting = single("d-waiting", waits, then=True)
 patient = single("d-patient", waits, params={"timeout": 30})
 giving_up = single("d-giving-up", gives_up)
 napping = single("d-napping", naps, then=True)
+asking = single("d-asking", asks)
 timed = single("d-timed", works_between_naps, timeout=1.5)
 too_long = single("d-too-long", works_between_naps, timeout=0.5)
 collecting = single("d-collecting", collects)

@@ -19,6 +19,7 @@ from orchestration.engine.codec import dump_payload
 from orchestration.engine.decide import Result
 from orchestration.engine.durations import seconds
 from orchestration.engine.errors import (
+    ApprovalRejected,
     DeadlineExceeded,
     DoNotRetry,
     Igon7Error,
@@ -37,6 +38,7 @@ from orchestration.store.journal import ran_key
 
 from .seat import Held
 
+_FOR_GOOD = (DoNotRetry, DeadlineExceeded, ReplayDiverged, ApprovalRejected, SystemExit)
 TRACEBACK_LIMIT = 32 * 1024
 GRACE = 5.0  # seconds after its timeout that a body has before its process is killed
 
@@ -227,7 +229,7 @@ def _ask(spec: NodeSpec, error: BaseException, attempt: int, ctx: Any) -> Asked:
     """Return what the body or the author's `on_retry` asks for: seconds, False, or None for the policy's own way."""
     if isinstance(error, RetryAfter):
         return float(error.delay)
-    if isinstance(error, DoNotRetry | DeadlineExceeded | ReplayDiverged | SystemExit):
+    if isinstance(error, _FOR_GOOD):
         return False
     if spec.retry is None or spec.retry.on_retry is None or attempt >= spec.retry.max_attempts:
         return None

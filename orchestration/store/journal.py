@@ -12,7 +12,11 @@ from . import clock, sql
 from .claim import Claim
 from .sql import Statement, execute
 
-VALUE, TIMEOUT = "value", "timeout"
+VALUE, TIMEOUT, REFUSED = (
+    "value",
+    "timeout",
+    "refused",
+)  # what is not a value is asked for anew by a retry by hand
 RAN = "ran"  # a kind of its own: seconds that an attempt has run
 
 
@@ -72,7 +76,8 @@ def carry(connection: BaseDatabaseWrapper, pairs: Sequence[tuple[int, int]]) -> 
     text = (
         "INSERT INTO orchestration_journalentry (node_run_id, key, kind, came, value, at)"
         " SELECT r.new, j.key, j.kind, j.came, j.value, j.at"
-        f" FROM {sql.recordset(connection.vendor, _PAIR)} JOIN orchestration_journalentry j ON j.node_run_id = r.old"
+        f" FROM {sql.recordset(connection.vendor, _PAIR)} JOIN orchestration_journalentry j"
+        f" ON j.node_run_id = r.old AND j.came = '{VALUE}'"
     )
     execute(connection, text, [sql.records(connection, pairs)])
 
