@@ -60,6 +60,7 @@ class Result:
     left: float | None = None  # seconds to the node's deadline
     waits: tuple[Wait, ...] = ()  # what a suspended body waits for
     woken: str = ""  # what of that is there already
+    ran: float | None = None  # seconds that the attempt has run in all, where it has a timeout
 
 
 def begin(graph: Graph, view: View, about: dict[str, Any]) -> list[Command]:

@@ -6,6 +6,7 @@ denial is recorded in one of its own.
 
 from .acting import SAME, Joint, check_reason, together_with
 from .anew import PREVIEWED, fork, preview, rerun
+from .approvals import approve, may_decide, reject
 from .control import (
     RESERVED,
     VERBS,
@@ -28,13 +29,16 @@ __all__ = [
     "SAME",
     "VERBS",
     "Joint",
+    "approve",
     "attend",
     "can",
     "cancel",
     "check_reason",
     "fork",
+    "may_decide",
     "pause",
     "preview",
+    "reject",
     "rerun",
     "resume",
     "retry",

@@ -1,5 +1,6 @@
 """Reads for pages, API and commands; nothing here writes."""
 
+from .approvals import approvals
 from .companions import Companion, called_for, chain, companions, giver, undo_of
 from .events import event_json, events_after, last_log_lines, line_json, log_lines, node_events, settled_line
 from .filters import ExecutionFilter
@@ -31,6 +32,7 @@ __all__ = [
     "NodeReasons",
     "Page",
     "Why",
+    "approvals",
     "artifact",
     "asking",
     "asking_nodes",
