@@ -22,6 +22,8 @@ from orchestration.engine.errors import InvalidOption, UnknownWorkflow
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.store import clock
 from orchestration.testing import NeverEnds, crash_everywhere, run
+from security.principals import Principal
+from tests import durable_workflows_for_tests as durable
 from tests.factories import worker_node
 from tests.orchestration.store_helpers import check_log
 
@@ -278,6 +280,15 @@ def test_a_signal_that_nobody_sends_leaves_the_run_waiting() -> None:
     assert (result.status, result.nodes["work"].status) == ("running", "waiting")
     assert result.waits == ["Waiting at “work”."]
     assert result.go_on(signals=[("a", 1)]).output == 3
+
+
+def test_an_approval_is_given_between_two_parts_of_a_run() -> None:
+    asked = run(durable.asking)
+    assert asked.nodes["work"].status == "waiting"
+    boss = Principal.for_user(User.objects.create_user("boss", is_staff=True))
+    with asked.now():
+        executor.approve(asked.id, "work", principal=boss, form={"window": "night"})
+    assert asked.go_on().nodes["work"].output["by"] == "boss"
 
 
 def test_an_async_body_that_waits_for_a_signal_and_a_timer_is_parked() -> None:
