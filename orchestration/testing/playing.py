@@ -104,6 +104,7 @@ class Play:
         self.offset = 0.0
         self.id = uuid.UUID(int=0)  # of no execution
         self._quiet = 0.0  # seconds for which the database has nothing to do
+        self._hanging: list[str] = []  # nodes whose bodies wait for what never comes
         self._staged = False
         self._moves: contextlib.ExitStack
         self._worker: Worker
@@ -165,6 +166,7 @@ class Play:
     def go(self, reached: Callable[[], bool] | None = None) -> None:
         """Work and let time pass until the execution has ended, is where it was to be, or can not go on."""
         self._worker = Worker(self.queues, self.bodies, along=reached is None)
+        self._quiet, self._hanging = 0.0, []
         with contextlib.closing(self._worker):
             self._go(reached or (lambda: False))
             self._worker.stop()
@@ -177,6 +179,7 @@ class Play:
             if self._worker.work():
                 self._quiet = 0.0
             elif not self._pass_time():
+                self._hanging = [one.claim.key.node for one in self._worker.seat.held()]
                 return
         raise NeverEnds(self._still_going())
 
@@ -215,7 +218,11 @@ class Play:
         return Result(**self._fields(), _play=self)
 
     def _fields(self) -> dict[str, Any]:
-        return snapshot(self.id, self.queues)
+        fields = snapshot(self.id, self.queues)
+        fields["waits"] += [
+            f"“{node}”: its body awaits something that never comes." for node in self._hanging
+        ]
+        return fields
 
     # --- looking ---
 

@@ -221,6 +221,16 @@ def test_a_run_that_is_stuck_ends_and_says_what_it_waits_for() -> None:
         assert result.go_on().output == {"work": 7}
 
 
+def test_an_async_body_that_awaits_nothing_is_named() -> None:
+    async def hangs(ctx: Any) -> None:
+        await asyncio.Event().wait()
+
+    result = run(single(hangs))
+    assert (result.status, result.waits) == (
+        "running", ["“work”: its body awaits something that never comes."],
+    )  # fmt: skip
+
+
 def test_a_queue_that_is_not_served_is_named() -> None:
     result = run(single(good, queue="gpu"), queues=["default"])
     assert result.waits[0] == "Queued: this run does not serve the queue “gpu”."
