@@ -45,6 +45,13 @@ class Reason(Body):
     reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
 
 
+class Approval(Body):
+    node = serializers.CharField(max_length=200)
+    approved = serializers.BooleanField()
+    form = AnyJSON(required=False, allow_null=True, default=None)
+    comment = serializers.CharField(max_length=2000, allow_blank=True, default="")
+
+
 class Cancel(Reason):
     rollback = serializers.BooleanField(default=False)
 
