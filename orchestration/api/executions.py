@@ -45,8 +45,8 @@ class Executions(Endpoint):
         return Response(
             {
                 "results": results,
-                "next": _turned(request, "after", page.next),
-                "previous": _turned(request, "before", page.previous),
+                "next": query.turned(request, "after", page.next),
+                "previous": query.turned(request, "before", page.previous),
             }
         )
 
@@ -188,17 +188,6 @@ def linked(request: Request, shape: shapes.JSON) -> shapes.JSON:
 
 def _page(id: str) -> str:
     return reverse("execution", args=[id])
-
-
-def _turned(request: Request, name: str, token: str | None) -> str | None:
-    """Return this list's address at another page."""
-    if token is None:
-        return None
-    params = request.query_params.copy()
-    for cursor in ("after", "before"):
-        params.pop(cursor, None)
-    params[name] = token
-    return request.build_absolute_uri(f"{request.path}?{params.urlencode()}")
 
 
 def _idempotency_key(request: Request, in_body: str | None) -> str | None:

@@ -1,6 +1,17 @@
 """One verb for many executions, which are chosen once: a dry run, a typed confirmation, a throttled carrying out."""
 
-from .acts import BulkConflict, Counts, UnknownBulkAct, counts, find, refused_items, start, stop
+from .acts import (
+    BulkConflict,
+    Counts,
+    UnknownBulkAct,
+    acts,
+    counts,
+    counts_of,
+    find,
+    refused_items,
+    start,
+    stop,
+)
 from .carry import carry_out
 from .preview import Group, Preview, preview
 from .selection import Selection, TooMany
@@ -13,8 +24,10 @@ __all__ = [
     "Selection",
     "TooMany",
     "UnknownBulkAct",
+    "acts",
     "carry_out",
     "counts",
+    "counts_of",
     "find",
     "preview",
     "refused_items",

@@ -65,6 +65,15 @@ def test_from_the_dry_run_to_the_refused_ones(client: Client, etl: Workflow) -> 
     listed = client.get(shape["executions"]).json()["results"]
     assert {each["id"] for each in listed} == {str(each.pk) for each in found}
     assert Execution.objects.get(pk=late.pk).status == "running"
+    again = post(client, BULK, verb="rerun", ids=[str(late.pk)], confirm="rerun 1").json()
+    newest = client.get(f"{BULK}?limit=1").json()
+    assert newest["results"] == [again]
+    oldest = client.get(newest["next"]).json()
+    assert [(each["id"], each["done"], each["refused"]) for each in oldest["results"]] == [
+        (shape["id"], 1, 3)
+    ]
+    assert oldest["next"] is None
+    assert client.get(oldest["previous"]).json()["results"] == newest["results"]
     assert "is finished" in error(post(client, f"{url}stop/"), 409)["message"]
 
 
@@ -108,6 +117,7 @@ def test_bulk_acts_are_their_makers_business(client: Client, guest: User, etl: W
     url = post(client, BULK, verb="cancel", **FILTER, confirm="cancel 1").json()["url"]
     other = Client(headers={"Authorization": f"Token {Token.objects.create(user=guest).key}"})
     assert error(other.get(url), 404)["code"] == "unknown_bulk_act"
+    assert other.get(BULK).json()["results"] == []
     assert error(post(other, f"{url}stop/"), 404)["code"] == "unknown_bulk_act"
     assert error(post(Client(), f"{BULK}preview/", verb="cancel", **FILTER), 401)["code"] == "login_required"
     assert post(other, f"{BULK}preview/", verb="cancel", **FILTER).json()["selected"] == 0

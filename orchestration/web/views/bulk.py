@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -22,6 +23,8 @@ from orchestration.web.parts import asks_for_part, part_of_page
 from security.actions import CONSOLE_OPEN
 from security.principals import Principal
 from security.web.guard import requires
+
+from .bulk_acts import acts
 
 REFUSED = 50  # on one page
 SAMPLE = 8
@@ -44,8 +47,10 @@ def count(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @requires(CONSOLE_OPEN)
-def start(request: HttpRequest) -> HttpResponse:
-    """GET: the dry run of what was selected. POST: begin what it froze, once it is confirmed."""
+def start(request: HttpRequest) -> HttpResponseBase:
+    """GET: the dry run of what was selected; with no verb, the list. POST: begin what it froze, once confirmed."""
+    if request.method != "POST" and "verb" not in request.GET:
+        return acts(request)
     principal = Principal.for_request(request)
     given = request.POST if request.method == "POST" else request.GET
     verb = given.get("verb", "")
