@@ -31,7 +31,8 @@ class Preview(Endpoint):
     def post(self, request: Request) -> Response:
         query.only(request)
         fields = self.body(bodies.BulkPreview)
-        found = bulk.preview(self.principal, fields["verb"], _selection(fields, self.principal))
+        selection = _selection(fields, self.principal)
+        found = bulk.preview(self.principal, fields["verb"], selection, fields["options"])
         return Response(shapes.bulk_preview(found))
 
 

@@ -180,7 +180,7 @@ def bulk_act(act: BulkAct, counts: bulk.Counts) -> JSON:
     return {
         "id": str(act.pk),
         "verb": act.verb,
-        "options": act.options,
+        "options": bulk.without_input(act.options),
         "reason": act.reason,
         "query": act.query,
         "status": act.status,

@@ -13,7 +13,7 @@ from .acts import (
     stop,
 )
 from .carry import carry_out
-from .preview import Group, Preview, preview
+from .preview import Group, Preview, nodes, preview, without_input
 from .selection import Selection, TooMany
 
 __all__ = [
@@ -29,8 +29,10 @@ __all__ = [
     "counts",
     "counts_of",
     "find",
+    "nodes",
     "preview",
     "refused_items",
     "start",
     "stop",
+    "without_input",
 ]

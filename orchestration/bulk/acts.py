@@ -20,7 +20,7 @@ from security.actions import CONSOLE_OPEN
 from security.policies import authorise, visible_to
 from security.principals import Principal
 
-from .preview import check_options, preview
+from .preview import check_options, preview, without_input
 from .selection import Selection, in_parts
 
 ROWS = 1000  # inserted with one statement
@@ -65,12 +65,12 @@ def start(
     """Freeze the selection and leave the rest to the clusters. `confirm` is "cancel 120": the verb, and how many.
 
     What a dry run has frozen is taken as it is; of any other selection, those for which the verb is possible now.
-    Raises InvalidOption, TooMany, BulkConflict and Denied.
+    Raises InvalidOption, NotSerialisable, PayloadTooLarge, TooMany, BulkConflict and Denied.
     """
     authorise(principal, CONSOLE_OPEN)
     given = check_options(verb, options or {})
     why = executor.check_reason(reason)
-    chosen = selection.ids if selection.frozen else preview(principal, verb, selection).ids
+    chosen = selection.ids if selection.frozen else preview(principal, verb, selection, given).ids
     _check_confirmed(verb, len(chosen), confirm)
     now = clock.now()
     with transaction.atomic():
@@ -81,7 +81,12 @@ def start(
         )  # fmt: skip
         for some in in_parts(chosen, ROWS):
             BulkItem.objects.bulk_create(BulkItem(act=act, execution_id=id) for id in some)
-        about = {"executions": len(chosen), "query": selection.query, "options": given, "reason": why}
+        about = {
+            "executions": len(chosen),
+            "query": selection.query,
+            "options": without_input(given),
+            "reason": why,
+        }
         audit.record(principal, f"bulk.{verb}", act, details=about)
     return act
 

@@ -111,6 +111,20 @@ def test_what_cannot_be_understood_is_refused_by_name(
     assert said in refused["message"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_executions_are_forked_in_bulk(client: Client, etl: Workflow) -> None:
+    source = play(start_execution(etl))
+    told = {"verb": "fork", "ids": [str(source.pk)], "options": {"node": "load", "input": {"day": 2}}}
+    assert error(post(client, f"{BULK}preview/", **(told | {"options": {}})), 400)["code"] == "invalid_option"
+    seen = post(client, f"{BULK}preview/", **told).json()
+    shape = post(client, BULK, **told, confirm=seen["confirm"]).json()
+    assert shape["options"] == {"node": "load", "edited": True}
+    with override_settings(IGON7_BULK_RATE=10_000):
+        while client.get(shape["url"]).json()["status"] == "running":
+            bulk.carry_out()
+    assert Execution.objects.get(forked_from=source).input == {"day": 2}
+
+
 @pytest.mark.django_db
 def test_bulk_acts_are_their_makers_business(client: Client, guest: User, etl: Workflow) -> None:
     start_execution(etl)

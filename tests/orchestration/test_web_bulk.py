@@ -90,6 +90,31 @@ def test_ticked_executions_are_the_selection_and_a_stop_leaves_the_rest(
     assert "is stopped, so it cannot be stopped" in text(again)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_fork_asks_from_which_node_before_it_counts(console: Client, etl: Workflow) -> None:
+    query = {"verb": "fork", "id": [str(play(start_execution(etl, input={"day": n})).pk) for n in range(2)]}
+    asked = console.get("/bulk/", query)
+    assert "From which node?" in text(asked)
+    assert '<option value="transform">' in asked.content.decode()
+    assert asked.content.decode().count('type="hidden" name="id"') == 2
+    assert "There is nothing to do" in text(console.get("/bulk/", query | {"option.node": "lod"}))
+    seen = console.get("/bulk/", query | {"option.node": "load"})
+    assert "Fork 2 executions?" in text(seen)
+    told = {"verb": "fork", "selection": hidden(seen, "selection"), "confirm": "fork 2"}
+    told["option.node"] = hidden(seen, "option.node")
+    refused = console.post("/bulk/", told | {"option.input": "{"})
+    assert refused.status_code == 400
+    assert "must be JSON" in text(refused)
+    assert hidden(refused, "option.node") == "load"
+    page = console.post("/bulk/", told | {"option.input": '{"day": 9}'})["Location"]
+    with override_settings(IGON7_BULK_RATE=10_000):
+        while BulkAct.objects.get().status == "running":
+            bulk.carry_out()
+    assert "Done 2 Refused 0" in text(console.get(page))
+    assert 'Node load Input { "day" : 9 }' in text(console.get(page))
+    assert [each.input for each in Execution.objects.exclude(forked_from=None)] == [{"day": 9}] * 2
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("query", "status", "said"),

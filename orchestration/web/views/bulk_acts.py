@@ -25,7 +25,7 @@ def acts(request: HttpRequest) -> HttpResponse:
     """Show one page of one's own bulk acts, to staff everybody's, newest first."""
     refused, status = "", 200
     page: queries.Page[BulkAct] = queries.Page([], None, None)
-    found = bulk.acts(Principal.for_request(request))
+    found = bulk.acts(Principal.for_request(request)).defer("options")
     try:
         page = queries.page(
             found, after=request.GET.get("after"), before=request.GET.get("before"), limit=PAGE
