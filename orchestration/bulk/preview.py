@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from orchestration import executor
-from orchestration.engine import redo, verbs
+from orchestration.engine import verbs
 from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import IllegalMove, InvalidOption
 from orchestration.engine.graph import suggest
@@ -22,6 +22,7 @@ from orchestration.models import Execution, Workflow
 from orchestration.store.versions import graph_of
 from security.principals import Principal
 
+from .said import impossible
 from .selection import Chosen, Selection
 
 _GIVEN = ("execution_id", "principal", "reason")
@@ -159,13 +160,14 @@ def _why_not(verb: str, row: Chosen, may: dict[int, bool], node: str | None) -> 
         return _("You may not control the executions of “%(workflow)s”.") % {"workflow": row.workflow}
     try:
         verbs.check(verb, ExecutionStatus(row.status), row.id, node)
-        if verb == "fork" and node:
-            redo.check_fork(graph_of(row.version_id), row.id, node)
     except IllegalMove as no:
         return impossible(no)
-    return None
+    return _no_such_step(row, node) if verb == "fork" and node else None
 
 
-def impossible(no: IllegalMove) -> str:
-    """Return the sentence without the execution's id: it is shown beside it, and is the same for many."""
-    return (_("It is %(state)s, so it cannot %(verb)s. %(hint)s") % no.fields).strip()
+def _no_such_step(row: Chosen, node: str) -> str | None:
+    """Return one sentence for all versions that lack the node, whatever else each of them has."""
+    graph = graph_of(row.version_id)
+    if node in graph.nodes and not graph.is_companion(node):
+        return None
+    return _("Its version has no node “%(node)s” from which it could be forked.") % {"node": node}

@@ -132,16 +132,6 @@ def kept_by_fork(graph: Graph, rows: Mapping[Key, NodeStatus], execution_id: Any
 
     Raises IllegalMove.
     """
-    check_fork(graph, execution_id, node)
-    undone = {owner(graph, key) for key in rows if key.node in graph.undos and rows[key] in BEGUN}
-    roots = {node} | undone
-    aside = roots | graph.descendants(roots)
-    plain = {key.node for key in rows if not graph.is_companion(key.node)} - aside
-    return {key for key in rows if owner(graph, key) in plain and key.node not in graph.undos}
-
-
-def check_fork(graph: Graph, execution_id: Any, node: str) -> None:
-    """Raise IllegalMove, with a sentence, unless executions of this graph can be forked from the node."""
     if node not in graph.nodes or graph.is_companion(node):
         hint = (
             "It runs for another node: fork from that one."
@@ -150,6 +140,11 @@ def check_fork(graph: Graph, execution_id: Any, node: str) -> None:
         )
         raise IllegalMove(id=execution_id, state="of a version without such a step", verb=f'be forked from "{node}"',
                           hint=hint)  # fmt: skip
+    undone = {owner(graph, key) for key in rows if key.node in graph.undos and rows[key] in BEGUN}
+    roots = {node} | undone
+    aside = roots | graph.descendants(roots)
+    plain = {key.node for key in rows if not graph.is_companion(key.node)} - aside
+    return {key for key in rows if owner(graph, key) in plain and key.node not in graph.undos}
 
 
 def fork(graph: Graph, copied: Sequence[tuple[Key, NodeStatus, int]], about: About) -> list[Command]:

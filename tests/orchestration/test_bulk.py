@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import threading
 import time
@@ -15,12 +16,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.test import override_settings
+from django.utils import translation
 from guardian.shortcuts import assign_perm, remove_perm
 
 from orchestration import bulk, executor
 from orchestration.bulk import Selection, carry
+from orchestration.bulk.said import MARKED
 from orchestration.engine.builder import Workflow
-from orchestration.engine.errors import Igon7Error, InvalidOption
+from orchestration.engine.errors import Igon7Error, IllegalMove, InvalidOption
+from orchestration.engine.states import ExecutionStatus
+from orchestration.engine.verbs import LEGAL, check
 from orchestration.models import BulkAct, BulkItem, Execution
 from orchestration.store import clock
 from security.models import AuditRecord
@@ -80,6 +85,28 @@ def test_a_dry_run_counts_what_is_possible_groups_what_is_not_and_writes_nothing
     ]
     assert not BulkAct.objects.exists()
     assert not AuditRecord.objects.exists()
+
+
+@pytest.mark.django_db
+def test_why_not_is_said_in_the_language_of_who_asks(etl: Workflow) -> None:
+    play(start_execution(etl))
+    with translation.override("fr"):
+        found = bulk.preview(ME, "cancel", Selection.of_query({}))
+    assert [group.why for group in found.refused] == [
+        "État\N{NO-BREAK SPACE}: réussi\N{NO-BREAK SPACE}; elle ne peut pas être annulée. Il n’y a plus rien à annuler."
+    ]
+    refusals = [no for no in itertools.starmap(_refusal, itertools.product(LEGAL, ExecutionStatus)) if no]
+    assert refusals
+    for no in refusals:
+        assert {no.fields[name] for name in ("state", "verb", "hint")} <= set(MARKED)
+
+
+def _refusal(verb: str, status: ExecutionStatus) -> IllegalMove | None:
+    try:
+        check(verb, status, "")
+    except IllegalMove as no:
+        return no
+    return None
 
 
 @pytest.mark.django_db
@@ -238,9 +265,7 @@ def test_each_is_forked_from_the_node_once_with_its_own_input_or_another(etl: Wo
     assert bulk.nodes(ME, selection) == ["extract", "transform", "load", "only"]
     seen = bulk.preview(ME, "fork", selection, {"node": "load"})
     assert (seen.confirm, [group.count for group in seen.refused]) == ("fork 2", [1])
-    assert seen.refused[0].why.startswith(
-        'It is of a version without such a step, so it cannot be forked from "load".'
-    )
+    assert seen.refused[0].why == "Its version has no node “load” from which it could be forked."
     for options, inputs in (
         ({}, [{"day": 0}, {"day": 1}]),
         ({"input": {"b": 1, "a": 2}}, [{"b": 1, "a": 2}] * 2),
