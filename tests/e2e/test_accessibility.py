@@ -53,8 +53,8 @@ def places(site: Site, browser: Browser) -> list[str]:
     page.goto(asking)
     expect(page.locator("#x-header")).to_contain_text("needs attention", timeout=LONG)
     context.close()
-    nodes = [f"{undone}?node={node}" for node in ("call", "desk", "charge", "undo:charge", "")]
-    plans = [f"{undone}plan/{verb}/?node=call" for verb in ("retry", "fork")]
+    nodes = [f"{undone}?node={node}" for node in ("call", "undo:charge", "")]
+    plans = [f"{undone}plan/fork/?node=call"]
     views = [f"{undone}?view={view}" for view in ("timeline", "nodes")]
     bulk = ["/bulk/?verb=cancel&all=1", "/bulk/?verb=fork&all=1", "/bulk/?verb=fork&all=1&option.node=call"]
     fixed = ["/", "/attention/", "/executions/", "/workflows/", "/workflows/undone/", "/workers/", "/bulk/"]
