@@ -269,7 +269,7 @@ class ArtifactAdmin(OfExecution):
 
 @admin.register(BulkAct)
 class BulkActAdmin(ReadOnlyAdmin):
-    heavy = ("principal", "query", "reason")
+    heavy = ("principal", "query", "reason", "options")
     search_by = ("id", None)
     search_help_text = _("A bulk act's id")
     ordering = ("-created_at",)

@@ -87,12 +87,12 @@ class BulkPreview(Body):
     ids = serializers.ListField(child=serializers.CharField(max_length=40), allow_null=True, default=None)
     filter = AnyJSON(required=False, allow_null=True, default=None)
     selection = serializers.CharField(allow_null=True, default=None)
+    options = AnyJSON(required=False, default=dict)
 
 
 class BulkStart(BulkPreview):
     confirm = serializers.CharField(max_length=100)
     reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
-    options = AnyJSON(required=False, default=dict)
 
 
 class Credentials(Body):

@@ -175,16 +175,16 @@ def bulk_preview(found: bulk.Preview) -> JSON:
     }
 
 
-def bulk_act(act: BulkAct) -> JSON:
+def bulk_act(act: BulkAct, counts: bulk.Counts) -> JSON:
     """Return a bulk act and how far it has come."""
     return {
         "id": str(act.pk),
         "verb": act.verb,
-        "options": act.options,
+        "options": bulk.without_input(act.options),
         "reason": act.reason,
         "query": act.query,
         "status": act.status,
-        **bulk.counts(act)._asdict(),
+        **counts._asdict(),
         "by": act.principal.get("name"),
         "stopped_by": act.stopped_by or None,
         "created_at": instant(act.created_at),
