@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .follow import brief, give_up, not_needed, passed, tell_dependents
+from .follow import brief, give_up, not_needed, passed, tell_dependents, told
 from .graph import Graph
 from .joins import Verdict
 from .parking import Wait, suspend
@@ -132,7 +132,7 @@ def _failed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Comm
     assert policy is not None
     yield Requeue(row.key, delay, error=error)
     data = {
-        "error": brief(error),
+        "error": told(error),
         "delay": round(delay * 1000),
         "next": row.attempt + 1,
         "of": policy.max_attempts,

@@ -9,10 +9,12 @@ from .anew import PREVIEWED, fork, preview, rerun
 from .approvals import approve, may_decide, reject
 from .control import (
     RESERVED,
+    STARTING,
     VERBS,
     attend,
     can,
     cancel,
+    may,
     pause,
     resume,
     retry,
@@ -27,6 +29,7 @@ __all__ = [
     "PREVIEWED",
     "RESERVED",
     "SAME",
+    "STARTING",
     "VERBS",
     "Joint",
     "approve",
@@ -35,6 +38,7 @@ __all__ = [
     "cancel",
     "check_reason",
     "fork",
+    "may",
     "may_decide",
     "pause",
     "preview",

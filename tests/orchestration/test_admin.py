@@ -11,10 +11,11 @@ from django.test import Client
 from django.urls import reverse
 
 from orchestration import bulk, models
+from orchestration.engine.parking import Wait
 from orchestration.models import Execution
-from orchestration.store import versions
+from orchestration.store import signals, versions
 from security.principals import Principal
-from tests.factories import Act, make_workflow, play, start_execution, worker_node
+from tests.factories import Act, make_workflow, park, play, start_execution, worker_node
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +40,9 @@ def rows() -> Iterator[Execution]:
     execution = play(start_execution(make_workflow(), ago=60, input={"day": 3}), script, worker=worker_node())
     me, these = Principal.system("tests"), bulk.Selection.of_ids([execution.pk])
     bulk.start(me, "retry", these, confirm="retry 1", reason="<b>hello</b>")
+    waits = [Wait(f"{name}#1", "signal", name) for name in ("go", "later")]
+    parked = park(make_workflow("waiting", {"work": ()}), *waits)
+    signals.send([signals.Message(parked.pk, "go", '"<b>hello</b>"', "<script>alert(1)</script>")])
     yield execution
     versions.forget_versions()
 
@@ -87,7 +91,7 @@ def test_search_takes_an_id_and_answers_anything_else_with_nothing(client: Clien
 def test_an_execution_leads_to_its_rows_and_its_page(client: Client, rows: Execution) -> None:
     shown = client.get(url(Execution, "change", rows.pk)).content.decode()
     assert f'href="{reverse("execution", args=[rows.pk])}"' in shown
-    for model in (models.NodeRun, models.ExecutionEvent, models.LogLine, models.Artifact):
+    for model in (models.NodeRun, models.ExecutionEvent, models.LogLine, models.Signal):
         address = f"{url(model, 'changelist')}?execution__id__exact={rows.pk}"
         assert f'href="{address}"' in shown
         assert client.get(address).status_code == 200

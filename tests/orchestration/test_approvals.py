@@ -3,6 +3,9 @@
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.core.management import call_command
+from django.test import Client
+from rest_framework.authtoken.models import Token
 
 from orchestration import executor, queries
 from orchestration.engine.errors import IllegalMove, InvalidInput, UnknownExecution
@@ -114,3 +117,25 @@ def test_the_inbox_shows_what_a_person_is_asked_and_what_they_may_see(crew):
     staff = person("root", is_staff=True)
     found = {wait.execution_id: may for wait, may in queries.approvals(staff, executor.may_decide)}
     assert found == {mine: False, other: False}
+
+
+def test_the_api_lists_what_is_asked_and_takes_the_answer(crew):
+    id = asking(users=["uma"])
+    user = get_user_model().objects.get_or_create(username="uma")[0]
+    token, _ = Token.objects.get_or_create(user=user)
+    client = Client(headers={"Authorization": f"Token {token.key}"})
+    [asked] = [a for a in client.get("/api/v1/approvals/").json()["approvals"] if a["execution"] == str(id)]
+    assert (asked["name"], asked["users"], asked["may_decide"]) == ("go live", ["uma"], True)
+    answer = {"node": "work", "approved": True, "form": {"window": "night"}}
+    url = f"/api/v1/executions/{id}/approvals/"
+    assert client.post(url, answer, "application/json").status_code == 200
+    ended(id)
+    again = client.post(url, answer, "application/json")
+    assert (again.status_code, again.json()["error"]["code"]) == (409, "illegal_state")
+
+
+def test_the_command_line_says_yes_too(crew, capsys):
+    id = asking()
+    call_command("approve", str(id), "work", form='{"window": "now"}')
+    assert "approved" in capsys.readouterr().out
+    ended(id)
