@@ -110,9 +110,7 @@ def start_execution(
     return Execution.objects.select_related("workflow", "version").get(pk=started[0].id)
 
 
-def park(
-    workflow: Workflow, *waits: Wait, node: str = "work", ago: float = 5.0, **options: Any
-) -> Execution:
+def park(workflow: Workflow, *waits: Wait, node: str = "work", ago: float = 5.0, **options: Any) -> Execution:
     """Start an execution, and let its node wait for these."""
     execution = start_execution(workflow, ago=ago, **options)
     return play(execution, {node: Act(seconds=0.1, waits=waits)})
