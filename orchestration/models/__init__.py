@@ -1,4 +1,5 @@
 from .bulk import BulkAct, BulkItem
+from .caching import CacheCount, CachedValue, CacheEntry, CacheFlight, CacheGeneration, CacheWait
 from .definition import Workflow, WorkflowVersion
 from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
 from .placement import WorkerNode
@@ -7,6 +8,12 @@ __all__ = [
     "Artifact",
     "BulkAct",
     "BulkItem",
+    "CacheCount",
+    "CacheEntry",
+    "CacheFlight",
+    "CacheGeneration",
+    "CacheWait",
+    "CachedValue",
     "Execution",
     "ExecutionEvent",
     "LogLine",

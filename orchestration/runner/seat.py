@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestration.engine.decide import ALONE_AFTER
 from orchestration.engine.errors import NodeTimeout
@@ -37,6 +38,7 @@ class Held:
     count: int = 0
     progress: dict[str, object] | None = None  # to be written
     said: dict[str, object] = field(default_factory=dict)
+    more: dict[str, Any] | None = None  # what else its last event is to say
 
     @property
     def is_in_body(self) -> bool:
