@@ -7,7 +7,9 @@ from .engine.errors import (
     Igon7Error,
     NodeCancelled,
     NodeTimeout,
+    ReplayDiverged,
     RetryAfter,
+    SignalTimeout,
 )
 from .engine.policies import AtLeast, CachePolicy, RetryPolicy
 from .engine.tasks import task
@@ -20,8 +22,10 @@ __all__ = [
     "Igon7Error",
     "NodeCancelled",
     "NodeTimeout",
+    "ReplayDiverged",
     "RetryAfter",
     "RetryPolicy",
+    "SignalTimeout",
     "Workflow",
     "WorkflowBuilder",
     "task",

@@ -2,7 +2,7 @@
 
 A module imports `transactional_db` from here: its tests then share a database that other processes see, emptied once,
 when the module is done, so that one cluster may live through all of them (`crew`). The bodies of
-`tests.workflows_for_tests` write what they do into the cluster's ledger.
+modules in `SAMPLES` write what they do into the cluster's ledger.
 """
 
 from __future__ import annotations
@@ -34,11 +34,12 @@ from orchestration.models import Execution, LogLine, NodeRun, WorkerNode
 from orchestration.queries import events_after
 from orchestration.store import versions
 from security.principals import Principal
-from tests import workflows_for_tests
+from tests import durable_workflows_for_tests, workflows_for_tests
 from tests.databases import url_of
 from tests.ledger import LEDGER, Ledger
 
 ROOT = Path(__file__).resolve().parents[1]
+SAMPLES = (workflows_for_tests, durable_workflows_for_tests)
 LEASE = 3.0
 SOON = 20.0  # seconds that a busy machine may need for what takes one
 ME = Principal.system("tests")
@@ -72,7 +73,7 @@ def surroundings_of(folder: Path, ledger: Ledger, **environment: str) -> dict[st
         "IGON7_ENV_FILE": os.devnull,
         "IGON7_NO_VENV": "1",
         "IGON7_LEASE_SECONDS": str(LEASE),
-        "IGON7_WORKFLOWS": "tests.workflows_for_tests",
+        "IGON7_WORKFLOWS": ",".join(module.__name__ for module in SAMPLES),
         LEDGER: str(ledger.path),
         **environment,
     }
@@ -185,7 +186,8 @@ def transactional_db(django_db_setup: None, django_db_blocker: Any, apart: Path)
 @contextmanager
 def known_workflows() -> Iterator[None]:
     """Let this process know the workflows for tests as the clusters do."""
-    made = [value for value in vars(workflows_for_tests).values() if isinstance(value, Workflow)]
+    found = [value for module in SAMPLES for value in vars(module).values()]
+    made = [value for value in found if isinstance(value, Workflow)]
     registry.discover()
     for workflow in made:
         registry.register(workflow)

@@ -25,7 +25,7 @@ def attend(
 ) -> list[Command]:
     """Return what follows from a person's decision; `result` is JSON text, for "supply". Raises IllegalMove."""
     row = view.rows.get(Key(node))
-    if row is None or row.status not in _POSSIBLE[decision]:
+    if row is None or not _may(row, decision):
         known, near = node in graph.nodes, suggest(node, graph.nodes)
         hint = f'Node "{node}" {_is(row)}.' if known else f"There is no such node. {near}"
         state = f'not asking for a decision about "{node}"'
@@ -46,6 +46,11 @@ def check_ended(graph: Graph, view: View, node: str, decision: str, execution_id
         raise IllegalMove(
             id=execution_id, state=view.status.value, verb=f"have it {_PAST[decision]}", hint=hint
         )
+
+
+def _may(row: Row, decision: str) -> bool:
+    """Say whether the decision is possible; a body that is parked can be spared what it waits for."""
+    return row.status in _POSSIBLE[decision] or (row.parked and decision in ("supply", "skip"))
 
 
 def _is(row: Row | None) -> str:

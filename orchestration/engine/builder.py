@@ -213,14 +213,14 @@ def conditional(when: Body, body: Body) -> Body:
     if not is_async(body):
 
         def checked(ctx: Any) -> Any:
-            if not when(ctx):
+            if not ctx.has_waited and not when(ctx):
                 raise Declined
             return body(ctx)
 
         return checked
 
     async def checked_async(ctx: Any) -> Any:
-        said = when(ctx)
+        said = ctx.has_waited or when(ctx)
         if not (await said if inspect.isawaitable(said) else said):
             raise Declined
         return await body(ctx)

@@ -18,6 +18,7 @@ from typing import Any
 from .follow import brief, give_up, not_needed, passed, tell_dependents
 from .graph import Graph
 from .joins import Verdict
+from .parking import Wait, suspend
 from .retry import Asked, delay_after
 from .states import NODE_FAILED, NODE_LIVE, NODE_OK, ExecutionStatus, NodeStatus, Outcome
 from .view import (
@@ -57,6 +58,8 @@ class Result:
     alone: bool = True
     jitter: float = field(default=1.0)
     left: float | None = None  # seconds to the node's deadline
+    waits: tuple[Wait, ...] = ()  # what a suspended body waits for
+    woken: str = ""  # what of that is there already
     more: dict[str, Any] | None = None  # what else its event says
 
 
@@ -82,13 +85,15 @@ def decide(graph: Graph, view: View, result: Result) -> list[Command]:
             return [*_begun(row, result), *_succeed(graph, view, row, result)]
         case Outcome.SKIPPED:
             return [*_skip(graph, view, row)]
+        case Outcome.SUSPENDED:
+            return [*_begun(row, result), *suspend(view, row, result.waits, result.woken, result.duration)]
         case Outcome.CANCELLED:
             # Where nobody cancels the execution, whoever stopped the body did it for reasons of its own.
             stopped = _cancel_row(row) if view.status is E.CANCELLING else _hand_back(view, row, result)
             return [*_begun(row, result), *stopped]
         case Outcome.FAILED | Outcome.TIMED_OUT:
             return [*_begun(row, result), *_failed(graph, view, row, result)]
-    raise NotImplementedError(result.outcome)
+    raise AssertionError(result.outcome)
 
 
 def _begun(row: Row, result: Result) -> Iterator[Command]:

@@ -166,6 +166,19 @@ class QueueTimeout(NodeTimeout):
     code = "node_queue_timeout"
 
 
+class SignalTimeout(Igon7Error, TimeoutError):
+    """No signal "{name}" came within {timeout:g} s."""
+
+    code = "signal_timeout"
+
+
+class ReplayDiverged(Igon7Error):
+    """The body does not do what it did before it waited: {detail} Durable calls must come in the same order on each
+    run: keep what differs from run to run (the time, chance, what is read elsewhere) in ctx.step()."""
+
+    code = "replay_diverged"
+
+
 class NodeLost(Igon7Error):
     """The worker that ran this node disappeared {losses} times in a row; the node is treated as poison.
     Look at what it does to its process (memory, exit, native code), then retry it."""

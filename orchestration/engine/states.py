@@ -111,7 +111,7 @@ NODE_SETTLE: dict[NodeStatus, frozenset[NodeStatus]] = {
             N.CANCELLED,
         }
     ),
-    N.WAITING: frozenset({N.READY, N.ATTENTION, N.SUCCEEDED, N.RECOVERED, N.FAILED, N.CANCELLED}),
+    N.WAITING: frozenset({N.READY, N.ATTENTION, N.SUCCEEDED, N.RECOVERED, N.SKIPPED, N.FAILED, N.CANCELLED}),
     N.ATTENTION: frozenset({N.READY, N.SUCCEEDED, N.RECOVERED, N.SKIPPED, N.FAILED, N.CANCELLED}),
     N.BLOCKED: frozenset({N.READY, N.RECOVERED, N.FAILED, N.SKIPPED, N.CANCELLED}),
     **{status: frozenset() for status in NODE_TERMINAL},

@@ -39,6 +39,11 @@ class Row:
     result: str | None = None
     error: dict[str, Any] | None = None
 
+    @property
+    def parked(self) -> bool:
+        """Say whether its body waits; a row that waits to be rescued has an error."""
+        return self.status is NodeStatus.WAITING and self.error is None
+
 
 @dataclass(slots=True)
 class View:
@@ -104,6 +109,13 @@ class Await:
     key: Key
     error: dict[str, Any]
     status: NodeStatus = NodeStatus.WAITING
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Let a row wait for what its body asked for; no worker has it meanwhile."""
+
+    key: Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +234,7 @@ Command = (
     | Start
     | End
     | Await
+    | Park
     | Requeue
     | Block
     | Birth
@@ -253,7 +266,7 @@ def apply(view: View, command: Command) -> None:
             _end(view, view.rows[key], status, result, error)
         case Requeue():
             _requeue(view.rows[command.key], command)
-        case Await() | Block():
+        case Await() | Block() | Park():
             _park(view, view.rows[command.key], command)
         case Birth(key):
             view.rows[key] = Row(key)
@@ -309,9 +322,17 @@ def _end(view: View, row: Row, status: NodeStatus, result: str | None, error: di
     view.open -= 1
 
 
-def _park(view: View, row: Row, command: Await | Block) -> None:
-    _move(row, command.status if isinstance(command, Await) else NodeStatus.BLOCKED)
-    row.error = command.error
+def _park(view: View, row: Row, command: Await | Block | Park) -> None:
+    match command:
+        case Park():
+            _move(row, NodeStatus.WAITING)
+            row.error = None
+            return
+        case Await(_, error, status):
+            _move(row, status)
+        case Block(_, error):
+            _move(row, NodeStatus.BLOCKED)
+    row.error = error
     if isinstance(command, Block):  # it has not begun
         row.started, row.attempt = False, row.attempt - 1
         view.blocked += 1

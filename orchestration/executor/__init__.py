@@ -17,7 +17,7 @@ from .control import (
     retry,
     terminate,
 )
-from .signals import send_signal
+from .signals import send_signal, send_signals, signal_with_start
 from .starting import BATCH, KEY_LIMIT, start, start_many, start_or_get
 
 __all__ = [
@@ -39,6 +39,8 @@ __all__ = [
     "resume",
     "retry",
     "send_signal",
+    "send_signals",
+    "signal_with_start",
     "start",
     "start_many",
     "start_or_get",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -78,6 +78,26 @@ def visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Execu
         return rows.get(pk=uuid.UUID(str(execution_id)))
     except (ValueError, models.Execution.DoesNotExist):
         raise UnknownExecution(id=execution_id) from None
+
+
+def visible_many(ids: Collection[uuid.UUID | str], principal: Principal) -> dict[str, models.Execution]:
+    """Return the executions by what they were called. Raises UnknownExecution."""
+    keys = {str(id): _as_uuid(id) for id in ids}
+    rows = visible_to(principal, models.Execution.objects.select_related("workflow"))
+    found: dict[uuid.UUID, models.Execution] = {}
+    wanted = sorted(set(keys.values()))
+    for first in range(0, len(wanted), 500):
+        found |= rows.in_bulk(wanted[first : first + 500])
+    if unknown := next((name for name, key in keys.items() if key not in found), None):
+        raise UnknownExecution(id=unknown)
+    return {name: found[key] for name, key in keys.items()}
+
+
+def _as_uuid(id: uuid.UUID | str) -> uuid.UUID:
+    try:
+        return uuid.UUID(str(id))
+    except ValueError:
+        raise UnknownExecution(id=id) from None
 
 
 def check_reason(reason: Any) -> str:

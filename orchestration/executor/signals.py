@@ -3,34 +3,145 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from orchestration.engine.errors import InvalidOption, UnknownSignal
+from django.conf import settings
+from django.db import connection, transaction
+
+from orchestration import models
+from orchestration.engine.builder import Workflow
+from orchestration.engine.codec import dump_payload
+from orchestration.engine.errors import Igon7Error, InvalidOption
+from orchestration.store import signals
+from orchestration.store.signals import Message
+from orchestration.store.sql import Statement
+from security import actions, audit
+from security.policies import authorise
 from security.principals import Principal
 
-from .acting import visible
+from .acting import resource_of, visible_many
 from .control import RESERVED
+from .starting import begin, key_of, order_of, resolve
+
+NAME_LIMIT = 200
+RESERVED_FOR = ", ".join(RESERVED)
 
 
 def send_signal(
     execution_id: uuid.UUID | str,
     name: str,
-    payload: Mapping[str, Any] | None = None,
+    payload: Any = None,
     *,
     principal: Principal,
+    id: str | None = None,
 ) -> None:
-    """Send a signal; the reserved names cancel, terminate, pause and resume do what they say.
+    """Send a signal; once this returns it is kept, and whoever waits for its name, now or later, is given it.
 
-    `payload` may carry {"reason": text}, and {"rollback": true} to cancel. Raises UnknownSignal for any other name, and
-    what the verb raises.
+    `id` is the sender's own: what is sent again under it is accepted once. The reserved names cancel, terminate, pause
+    and resume do what they say; their payload may carry {"reason": text}, and {"rollback": true} to cancel. Raises
+    IllegalMove when the execution has ended, UnknownExecution, InvalidOption, NotSerialisable, PayloadTooLarge, Denied.
     """
-    verb = RESERVED.get(name)
-    if verb is None:
-        workflow = visible(execution_id, principal).workflow.name
-        raise UnknownSignal(workflow=workflow, name=name, known=", ".join(RESERVED))
+    if name in RESERVED:
+        _obey(execution_id, name, payload, principal)
+        return
+    [no] = send_signals([(execution_id, name, payload)], principal=principal, ids=[id])
+    if no is not None:
+        raise no
+
+
+def send_signals(
+    messages: Iterable[tuple[uuid.UUID | str, str, Any]],
+    *,
+    principal: Principal,
+    ids: Sequence[str | None] | None = None,
+) -> list[Igon7Error | None]:
+    """Send many signals, (execution, name, payload), and return for each None or why it was not accepted.
+
+    All are checked before the first is sent. Raises InvalidOption, NotSerialisable, PayloadTooLarge, UnknownExecution,
+    Denied.
+    """
+    asked = list(messages)
+    executions = visible_many({str(id): id for id, _, _ in asked}, principal)
+    for execution in {each.workflow_id: each for each in executions.values()}.values():
+        authorise(principal, actions.EXECUTION_CONTROL, execution)
+    sent_ids = list(ids) if ids is not None else [None] * len(asked)
+    ready = [
+        _message(executions[str(id)].id, name, payload, sent_id, principal)
+        for (id, name, payload), sent_id in zip(asked, sent_ids, strict=True)
+    ]
+    workflows = {each.id: each.workflow.name for each in executions.values()}
+    return signals.send(ready, also=partial(_audited, principal, workflows))
+
+
+def _message(execution_id: uuid.UUID, name: Any, payload: Any, sent_id: Any, principal: Principal) -> Message:
+    return Message(execution_id, _name(name), _payload(name, payload), principal.name, _sent_id(sent_id))
+
+
+def _audited(
+    principal: Principal, workflows: Mapping[uuid.UUID, str], accepted: list[Message]
+) -> list[Statement]:
+    resources = [resource_of(each.execution_id, workflows[each.execution_id]) for each in accepted]
+    about = {"name": ", ".join(sorted({each.name for each in accepted}))}
+    return [audit.statement(connection, principal, "execution.signal", resources, about)]
+
+
+def signal_with_start(
+    workflow: str | Workflow,
+    input: Any = None,
+    *,
+    signal: str,
+    payload: Any = None,
+    idempotency_key: str,
+    principal: Principal,
+    priority: int = 3,
+    tags: Iterable[str] = (),
+    labels: Mapping[str, str] | None = None,
+) -> uuid.UUID:
+    """Start an execution under the key, unless there is one, and send it the signal: both or neither.
+
+    Raises what `start` and `send_signal` raise.
+    """
+    found = resolve(workflow, principal)
+    if row := models.Workflow.objects.filter(name=found.name).first():
+        authorise(principal, actions.EXECUTION_CONTROL, models.Execution(workflow=row))
+    order = order_of(found, input, principal, priority, tags, labels, key_of(idempotency_key))
+    with transaction.atomic():
+        [started] = begin(found, [order], principal)
+        message = _message(started.id, signal, payload, None, principal)
+        [no] = signals.send([message], also=partial(_audited, principal, {started.id: found.name}))
+        if no is not None:
+            raise no
+    return started.id
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not name.strip() or len(name) > NAME_LIMIT or "\0" in name:
+        expected = f"a text of 1 to {NAME_LIMIT} characters"
+        raise InvalidOption(option="the signal's name", value=name, expected=expected)
+    if name in RESERVED:
+        expected = f"none of {RESERVED_FOR}, which go by send_signal"
+        raise InvalidOption(option="the signal's name", value=name, expected=expected)
+    return name
+
+
+def _payload(name: str, payload: Any) -> str:
+    return dump_payload(payload, f'The payload of signal "{name}"', settings.IGON7_PAYLOAD_LIMIT)
+
+
+def _sent_id(id: Any) -> str | None:
+    if id is None or id == "":
+        return None
+    if not isinstance(id, str) or len(id) > NAME_LIMIT or "\0" in id:
+        expected = f"a text of up to {NAME_LIMIT} characters"
+        raise InvalidOption(option="the signal's id", value=id, expected=expected)
+    return id
+
+
+def _obey(execution_id: uuid.UUID | str, verb: str, payload: Any, principal: Principal) -> None:
     given = payload or {}
     if not isinstance(given, Mapping) or not isinstance(given.get("reason", ""), str):
         raise InvalidOption(option="payload", value=payload, expected='an object such as {"reason": "…"}')
-    rollback = {"rollback": True} if name == "cancel" and given.get("rollback") is True else {}
-    verb(execution_id, principal=principal, reason=str(given.get("reason", "")), **rollback)
+    rollback = {"rollback": True} if verb == "cancel" and given.get("rollback") is True else {}
+    RESERVED[verb](execution_id, principal=principal, reason=str(given.get("reason", "")), **rollback)

@@ -62,7 +62,7 @@ def start_or_get(
 ) -> Started:
     """Do as `start`, and say whether the idempotency key had an execution already."""
     found = resolve(workflow, principal)
-    order = order_of(found, input, principal, priority, tags, labels, _key(idempotency_key), _flag(refresh))
+    order = order_of(found, input, principal, priority, tags, labels, key_of(idempotency_key), _flag(refresh))
     return begin(found, [order], principal)[0]
 
 
@@ -176,7 +176,7 @@ def _flag(refresh: Any) -> bool:
     return refresh
 
 
-def _key(key: Any) -> str | None:
+def key_of(key: Any) -> str | None:
     if key is None or key == "":
         return None
     if not isinstance(key, str) or len(key) > KEY_LIMIT or "\0" in key:

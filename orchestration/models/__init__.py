@@ -2,6 +2,7 @@ from .bulk import BulkAct, BulkItem
 from .caching import CacheCount, CachedValue, CacheEntry, CacheFlight, CacheGeneration, CacheWait
 from .definition import Workflow, WorkflowVersion
 from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
+from .messaging import JournalEntry, Signal, Wait
 from .placement import WorkerNode
 
 __all__ = [
@@ -16,8 +17,11 @@ __all__ = [
     "CachedValue",
     "Execution",
     "ExecutionEvent",
+    "JournalEntry",
     "LogLine",
     "NodeRun",
+    "Signal",
+    "Wait",
     "WorkerNode",
     "Workflow",
     "WorkflowVersion",

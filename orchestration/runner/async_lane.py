@@ -15,9 +15,11 @@ from typing import Any
 from django.db import connection
 
 from orchestration.engine.graph import NodeSpec
+from orchestration.engine.states import Outcome
 
 from . import bodies
 from .context import AsyncContext
+from .family import Family, make_task
 from .lanes import Lane
 from .seat import Held, Seat
 
@@ -36,6 +38,7 @@ class AsyncLane(Lane):
         # Written by this lane's thread (begun) and by the event loop's (ended); each a single step.
         self.active: dict[int, asyncio.Task[None] | None] = {}
         self._event_loop = asyncio.new_event_loop()
+        self._event_loop.set_task_factory(make_task)
         self._loop_thread = threading.Thread(target=self._serve, name="igon7-loop", daemon=True)
         self._database = ThreadPoolExecutor(1, thread_name_prefix="igon7-async-db")
 
@@ -104,8 +107,11 @@ class AsyncLane(Lane):
             self.hand_back(held)
         else:
             held.begun_at = time.monotonic()
+            family = Family.begin(held)
             outcome, value = await bodies.run_async(held, spec, body, ctx)
             ended = time.monotonic()
+            if outcome is Outcome.SUSPENDED:
+                family.end()
             held.interrupt = None
             self.conclude(held, spec, ctx, outcome, value, ended)
         del self.active[held.claim.run_id]

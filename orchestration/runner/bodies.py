@@ -26,6 +26,7 @@ from orchestration.engine.errors import (
     NodeTimeout,
     NotSerialisable,
     PayloadTooLarge,
+    ReplayDiverged,
     RetryAfter,
 )
 from orchestration.engine.graph import NodeSpec
@@ -65,7 +66,7 @@ def run_sync(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> 
             value = body(ctx)
     except BaseException as error:
         return _outcome(held, error), error
-    return Outcome.SUCCEEDED, value
+    return _outcome(held, None), value
 
 
 async def run_async(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: Any) -> tuple[Outcome, Any]:
@@ -87,10 +88,14 @@ async def run_async(held: Held, spec: NodeSpec, body: Callable[..., Any], ctx: A
         return _outcome(held, error), error
     finally:
         held.kill_at = None
-    return Outcome.SUCCEEDED, value
+    return _outcome(held, None), value
 
 
-def _outcome(held: Held, error: BaseException) -> Outcome:
+def _outcome(held: Held, error: BaseException | None) -> Outcome:
+    if held.waits:  # whatever it made of being interrupted
+        return Outcome.SUSPENDED
+    if error is None:
+        return Outcome.SUCCEEDED
     stopped = isinstance(error, NodeCancelled | Interrupted | asyncio.CancelledError)
     if stopped and (held.cancelled or held.gone):
         return Outcome.CANCELLED
@@ -158,10 +163,13 @@ def to_result(
     """Return the Result to settle; `took` is seconds. An un-serialisable result is a failure that is not retried."""
     about: dict[str, Any] = {"duration": round(took * 1000, 2), "queued": held.claim.queued, "worker": worker}
     key = held.claim.key
+    if outcome is Outcome.SUSPENDED:
+        return Result(key, outcome, waits=held.waits, **about)
     if outcome is Outcome.SUCCEEDED:
         try:
+            ctx.check_reached()
             text = dump_payload(value, f'The result of node "{key.node}"', settings.IGON7_PAYLOAD_LIMIT)
-        except (NotSerialisable, PayloadTooLarge) as error:
+        except (NotSerialisable, PayloadTooLarge, ReplayDiverged) as error:
             return Result(key, Outcome.FAILED, error=describe(error), asked=False, **about)
         except Exception as error:  # an author's __iter__, model_dump or property raised
             return Result(key, Outcome.FAILED, error=describe(error), asked=False, **about)
@@ -222,7 +230,7 @@ def _ask(spec: NodeSpec, error: BaseException, attempt: int, ctx: Any) -> Asked:
     """Return what the body or the author's `on_retry` asks for: seconds, False, or None for the policy's own way."""
     if isinstance(error, RetryAfter):
         return float(error.delay)
-    if isinstance(error, DoNotRetry | DeadlineExceeded | SystemExit):
+    if isinstance(error, DoNotRetry | DeadlineExceeded | ReplayDiverged | SystemExit):
         return False
     if spec.retry is None or spec.retry.on_retry is None or attempt >= spec.retry.max_attempts:
         return None

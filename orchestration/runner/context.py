@@ -25,6 +25,8 @@ from orchestration.store.leases import Line
 from security.principals import Principal
 
 from . import artifacts, memory
+from .async_calls import AsyncDurableCalls
+from .calls import DurableCalls
 from .patience import patiently
 from .seat import Held
 
@@ -112,7 +114,7 @@ class Failure:
     node: str
 
 
-class Context:
+class Context(DurableCalls):
     """What a sync body is given. Attributes are read from the database when first used."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec) -> None:
@@ -200,6 +202,11 @@ class Context:
         """Return the bytes behind a reference. Raises UnknownArtifact."""
         return artifacts.read(self._held.claim, reference)
 
+    @property
+    def has_waited(self) -> bool:
+        """Say whether the body runs again because what it waited for is there."""
+        return self._held.claim.parked > 0
+
     def is_cancelled(self) -> bool:
         """Say whether the execution is being cancelled."""
         return self._held.cancelled or self._held.gone
@@ -226,7 +233,7 @@ class Answer(int):
         yield
 
 
-class AsyncContext(Context):
+class AsyncContext(AsyncDurableCalls, Context):
     """What an async body is given: the same names; what talks to the database or storage is awaitable."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec, database: Executor) -> None:
@@ -236,6 +243,8 @@ class AsyncContext(Context):
         self._known_about = memory.input_of(held.claim.execution_id)
         self.results.prefetch()
         _ = self._error, self._times_undone
+        if held.claim.parked:
+            self._journal.load()
 
     def _load_results(self, nodes: list[str]) -> dict[str, Any]:
         return memory.results_of(self._held.claim.execution_id, nodes)

@@ -9,7 +9,7 @@ import time
 from django.db import DatabaseError, InterfaceError, connection
 
 from orchestration import registry
-from orchestration.store import versions, workers
+from orchestration.store import timers, versions, workers
 from orchestration.version import VERSION
 
 from . import periodic, sweep
@@ -18,6 +18,7 @@ from .cluster import About
 log = logging.getLogger(__name__)
 
 EVERY = 1.0
+AT_LEAST = 0.02
 HEARTBEAT = 5.0
 
 
@@ -30,11 +31,12 @@ class Keeper(threading.Thread):
         self._ended = threading.Event()
         self._beat_at = 0.0
         self._synced = False
+        self._pause = EVERY  # seconds until the next round
 
     def run(self) -> None:
         while not self._ended.is_set():
             self._attempt()
-            self._ended.wait(EVERY)
+            self._ended.wait(self._pause)
         connection.close()
 
     def end(self) -> None:
@@ -53,7 +55,10 @@ class Keeper(threading.Thread):
                 sweep.take_over(self.about.worker, pid)
             sweep.sweep()
             periodic.run_due()
+            due = timers.next_due()
+            self._pause = min(EVERY, max(due, AT_LEAST)) if due is not None else EVERY
         except (DatabaseError, InterfaceError) as error:
+            self._pause = EVERY
             log.warning("The keeper could not reach the database: %s", str(error).strip())
             connection.close()
         except Exception:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from orchestration.engine.errors import UnknownTask
 from orchestration.registry import body_of
-from orchestration.store import acts, leases, limits
+from orchestration.store import acts, leases, limits, timers
 from orchestration.store.outcomes import Settled
 from orchestration.store.settle import settle, settle_waves
 from orchestration.store.versions import graph_of
@@ -18,6 +18,8 @@ def sweep() -> None:
     settle_lost(leases.expired())
     for execution_id in leases.overdue():
         acts.expire(execution_id)
+    if due := timers.due():
+        timers.fire(due)
     for execution_id, key in limits.expiring():
         limits.expire(execution_id, key)
     for execution_id in leases.unsettled():

@@ -15,7 +15,7 @@ from .lanes import Lane
 from .seat import Held, Seat
 
 MOST = 32  # rows in one batch
-_ORDINARY = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.RELEASED)
+_AT_A_GOOD_PLACE = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.SUSPENDED, Outcome.RELEASED)
 TARGET = 0.02  # seconds of work that a batch may hold
 
 
@@ -88,7 +88,7 @@ class SyncLane(Lane):
             ended - began if self._typical is None else 0.7 * self._typical + 0.3 * (ended - began)
         )
         self.conclude(held, spec, ctx, outcome, value, ended)
-        if outcome not in _ORDINARY or _left_open():
+        if outcome not in _AT_A_GOOD_PLACE or _left_open():
             _reconnect()
 
     def relieve(self) -> None:

@@ -99,5 +99,6 @@ def _kept(item: Locked, key: Key) -> Claim:
         row.losses,
         queued=0.0,
         left=left,
+        parked=times.parked,
         known=item,
     )

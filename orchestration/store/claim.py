@@ -38,6 +38,7 @@ class Claim:
     queued: float | None = None  # ms from ready to claimed
     left: float | None = None  # seconds from the claim to its deadline
     input: str | None = None  # JSON text, where a person has given it one of its own
+    parked: int = 0  # how often its body has waited: it has a journal
     known: Locked | None = field(default=None, compare=False, repr=False)
 
 
@@ -102,7 +103,7 @@ _RETURNED = (
         "priority",
         "available_at",
     ),
-    *("ready_at", "alone", "ok", "failed", "skipped", "deadline_at"),
+    *("ready_at", "alone", "ok", "failed", "skipped", "deadline_at", "parked"),
 )
 _ALONE = f"WHERE {_TABLE}.id IN (SELECT id FROM chosen) AND {_TABLE}.status = 'ready'"
 _JOINED = f"FROM orchestration_execution e {_ALONE} AND e.id = {_TABLE}.execution_id"
@@ -136,7 +137,7 @@ def _claim(row: Sequence[Any], known: dict[uuid.UUID, Locked]) -> Claim:
         item.times[key] = Times(
             row[1], fence=row[6], ready_at=ready_at, alone=bool(row[11]), deadline_at=deadline
         )
-    queued = (clock.read(row[16]) - ready_at).total_seconds() * 1000 if ready_at is not None else None
+    queued = (clock.read(row[17]) - ready_at).total_seconds() * 1000 if ready_at is not None else None
     return Claim(
         run_id=row[1],
         execution_id=id,
@@ -146,8 +147,9 @@ def _claim(row: Sequence[Any], known: dict[uuid.UUID, Locked]) -> Claim:
         fence=row[6],
         losses=row[7],
         queued=max(0.0, round(queued, 1)) if queued is not None else None,
-        left=(deadline - clock.read(row[16])).total_seconds() if deadline is not None else None,
-        input=row[17],
+        left=(deadline - clock.read(row[17])).total_seconds() if deadline is not None else None,
+        input=row[18],
+        parked=row[16],
         known=item,
     )
 

@@ -28,6 +28,7 @@ from orchestration.engine.view import (
     Judge,
     Key,
     Move,
+    Park,
     Release,
     Requeue,
     Row,
@@ -81,6 +82,7 @@ class Times:
     deadline_at: dt.datetime | None = None
     claimed: bool = False
     alone: bool = False
+    parked: int = 0
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ class Locked:
     queue: str = ""
     timeout_at: dt.datetime | None = None
     started_at: dt.datetime | None = None
+    unread: int = 0  # signals that nobody has consumed
     times: dict[Key, Times] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     superseded: list[tuple[Row, Times]] = field(default_factory=list)
@@ -194,6 +197,8 @@ class Locked:
                 self._limit(key, times, anew=isinstance(command, Requeue) and command.anew)
             case Hold():
                 self._limit(key, times)
+            case Park():
+                times.parked += 1
             case Judge():
                 self.due.append(key)
             case Start():
@@ -301,7 +306,7 @@ read_uuid = _uuid
 
 _EXECUTION_COLUMNS = (
     "e.id, e.version_id, e.status, e.generation, e.seq, e.open_nodes, e.failures, e.blocked_nodes,"
-    " {error}, e.priority, e.queue, e.started_at, e.deadline_at, {cause}, {now}"
+    " {error}, e.priority, e.queue, e.started_at, e.deadline_at, {cause}, {now}, e.unread_signals"
 )
 
 
@@ -377,4 +382,5 @@ def read_execution(row: Sequence[Any], graph_of: GraphOf) -> Locked:
         row[10],
         timeout_at=at(row[12]),
         started_at=at(row[11]),
+        unread=row[15],
     )

@@ -22,6 +22,7 @@ from . import sql, undoing
 from .claim import Claim
 from .locked import Locked, elapsed, load_rows
 from .sql import execute
+from .unread import unconsumed
 
 _WITHOUT_A_BEGIN = (Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED, Outcome.SKIPPED)
 WAVE = 500  # rows without a body that one transaction settles
@@ -36,12 +37,20 @@ class Settled:
     ago: float = 0.0
 
 
+def is_present(item: Locked, outcome: Settled) -> bool:
+    """Say whether the claim is the row's present one."""
+    row, times = item.view.rows.get(outcome.result.key), item.times.get(outcome.result.key)
+    if row is None or times is None or row.status is not NodeStatus.RUNNING:
+        return False
+    return times.fence == outcome.claim.fence and times.id == outcome.claim.run_id
+
+
 def settle_one(item: Locked, outcome: Settled) -> bool:
     """Decide what follows from the outcome and note it; False when the claim is not the row's present one."""
-    row, times = item.view.rows.get(outcome.result.key), item.times.get(outcome.result.key)
-    mine = row is not None and row.status is NodeStatus.RUNNING and times is not None
-    if not mine or times is None or times.fence != outcome.claim.fence or times.id != outcome.claim.run_id:
+    if not is_present(item, outcome):
         return False
+    times = item.times[outcome.result.key]
+    times.parked = outcome.claim.parked
     at = item.now - dt.timedelta(seconds=max(0.0, outcome.ago))
     if outcome.result.outcome not in _WITHOUT_A_BEGIN and times.started_at is None:
         began = at - dt.timedelta(milliseconds=outcome.result.duration or 0.0)
@@ -74,6 +83,8 @@ def close(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
             if not item.view.failures:
                 item.output = _output(connection, item)
             item.run(commands)
+        if item.unread and item.events and item.view.status.is_terminal:
+            item.run(unconsumed(connection, item))
 
 
 def _output(connection: BaseDatabaseWrapper, item: Locked) -> str | None:

@@ -77,6 +77,7 @@ EXECUTION = {
     "cause": "jsonb",
     "finished_at": "time",
     "deadline_at": "time",
+    "unread_signals": "int",
 }
 
 
@@ -137,7 +138,7 @@ def _state(item: Locked, row: Row, times: Times, claimer: Claimer | None) -> Val
 
 
 def _expires_at(row: Row, times: Times) -> dt.datetime | None:
-    if row.status is NodeStatus.RUNNING:
+    if row.status is NodeStatus.RUNNING or row.parked:
         return times.deadline_at
     return times.expires_at if row.status is NodeStatus.READY else None
 
@@ -177,4 +178,5 @@ def _execution(item: Locked) -> Values:
         sql.to_json(item.cause) if item.cause is not None else None,
         item.now if view.status.is_terminal else None,
         item.timeout_at,
+        item.unread,
     ]

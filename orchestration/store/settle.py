@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import transaction as django_transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from orchestration.engine.states import Outcome
 from orchestration.engine.verbs import fail_fast
 from orchestration.engine.view import Key
 
@@ -29,6 +30,7 @@ from .locked import (
     rows_statement,
 )
 from .outcomes import Settled, as_pairs, close, dependents, in_pairs, settle_one
+from .parking import meet
 from .sql import Statement
 from .transaction import Transaction, transaction
 from .versions import graph_of
@@ -115,17 +117,17 @@ def _settle_locked(
     with transaction(connection) as turn:
         items = _lock_and_load(turn, outcomes)
         report.left += [o for o in outcomes if o.claim.execution_id not in items]
-        mine = [o for o in outcomes if o.claim.execution_id in items]
+        mine, parking = meet(turn, items, [o for o in outcomes if o.claim.execution_id in items])
         report.refused += [o for o in mine if not settle_one(items[o.claim.execution_id], o)]
         changed = [item for item in items.values() if item.touched or item.events]
         close(connection, changed)
         kept = along.keep_children(changed)
         writing = statements(connection, changed, along.claimer) if changed else []
-        asked_at = time.monotonic()
-        found = turn.finish([*writing, *along.statements(connection, changed, kept)])
+        asked_at, more = time.monotonic(), parking.statements(connection)
+        found = turn.finish([*writing, *more, *along.statements(connection, changed, kept)])
     if writing:
         note_ids(changed, found[len(writing) - 1])
-    along.note(kept, found[len(writing) :], asked_at)
+    along.note(kept, found[len(writing) + len(more) :], asked_at)
     report.unfinished += [item.id for item in changed if item.unfinished]
     for item in changed:
         item.forget()
@@ -215,6 +217,8 @@ def _known(outcomes: Sequence[Settled], along: Along) -> dict[uuid.UUID, Locked]
     for outcome in outcomes:
         item, id = outcome.claim.known, outcome.claim.execution_id
         first = items.setdefault(id, item) if item is not None else None
+        if outcome.result.outcome is Outcome.SUSPENDED:
+            return {}  # what it waits for may be there already
         if first is None or item is None or along.claimer is None or first.seq != item.seq or item.spent:
             return {}
         if along.claimer.is_shared(id, now) or not _knows_dependents(item, outcome.result.key):

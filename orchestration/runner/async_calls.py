@@ -1,0 +1,74 @@
+"""The durable calls of `ctx`, for async bodies, which may wait for several things at once."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from orchestration.engine.durations import Duration, seconds
+from orchestration.engine.parking import Wait
+
+from .calls import DurableCalls
+from .durable import Lost, value_of
+from .family import Family
+
+
+class AsyncDurableCalls(DurableCalls):
+    """The same names as for sync bodies; each is awaited."""
+
+    async def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call the function (or await it), once: on a replay its result is given again, as plain JSON.
+
+        Raises NotSerialisable, PayloadTooLarge, InvalidOption, ReplayDiverged, NodeCancelled.
+        """
+        with Family.of_body().busy():
+            key, entry = await self._come_to_it("step", name)
+            if entry is not None:
+                return value_of(entry, Wait(key, "step", name))
+            value = function(*args, **kwargs)
+            if inspect.isawaitable(value):
+                value = await value
+            return await self._keep_it(key, "step", value)
+
+    async def sleep(self, duration: Duration) -> None:  # type: ignore[override]
+        """Wait for so long, without a worker. Raises InvalidOption, ReplayDiverged, NodeCancelled."""
+        await self._await_it("sleep", "sleep", seconds(duration, "sleep"))
+
+    async def wait_for_signal(self, name: str, timeout: Duration | None = None) -> Any:
+        """Return the payload of the oldest unread signal of this name, and wait for one where there is none.
+
+        Raises SignalTimeout, InvalidOption, ReplayDiverged, NodeCancelled.
+        """
+        limit = seconds(timeout, "timeout") if timeout is not None else None
+        return await self._await_it("signal", name, limit)
+
+    # --- how ---------------------------------------------------------------------------------------
+
+    async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
+        raise NotImplementedError
+
+    async def _come_to_it(self, kind: str, name: str) -> tuple[str, Any]:
+        self.check_cancelled()
+        # The place first, and nothing awaited before it: calls made together are numbered as they were made.
+        key = self._journal.place(kind, name)
+        if not self._journal.is_loaded:
+            await self._call(self._journal.load)
+        return key, self._journal.find(key, kind)
+
+    async def _keep_it(self, key: str, kind: str, value: Any) -> Any:
+        try:
+            return await self._call(self._journal.keep, key, kind, value)
+        except Lost:
+            self._held.gone = True
+            raise asyncio.CancelledError from None
+
+    async def _await_it(self, kind: str, name: str, timeout: float | None, about: str | None = None) -> Any:
+        family = Family.of_body()
+        with family.busy():
+            key, entry = await self._come_to_it(kind, name)
+        wait = Wait(key, kind, name, timeout, about)
+        if entry is None:
+            await family.wait_for(wait)
+        return value_of(entry, wait)

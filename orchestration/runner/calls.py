@@ -1,0 +1,78 @@
+"""The durable calls of `ctx`, for sync bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from orchestration.engine.durations import Duration, seconds
+from orchestration.engine.parking import Wait
+
+from .durable import Journal, Lost, Suspended, park, value_of
+from .patience import patiently
+from .seat import Held
+
+
+class DurableCalls:
+    """What a body asks for once. Each call is known by its name and by how many-th of that name it is in a run."""
+
+    _held: Held
+
+    @cached_property
+    def _journal(self) -> Journal:
+        return Journal(self._held)
+
+    def check_cancelled(self) -> Any:
+        raise NotImplementedError
+
+    def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call the function, once: on a replay its result is given again, as plain JSON.
+
+        What it raises is raised, and not kept: the next attempt calls it again. Raises NotSerialisable,
+        PayloadTooLarge, InvalidOption, ReplayDiverged, NodeCancelled.
+        """
+        key, entry = self._come_to("step", name)
+        if entry is not None:
+            return value_of(entry, Wait(key, "step", name))
+        return self._keep(key, "step", function(*args, **kwargs))
+
+    def sleep(self, duration: Duration) -> None:
+        """Wait for so long, without a worker. Raises InvalidOption, ReplayDiverged, NodeCancelled."""
+        self._await("sleep", "sleep", seconds(duration, "sleep"))
+
+    def wait_for_signal(self, name: str, timeout: Duration | None = None) -> Any:
+        """Return the payload of the oldest unread signal of this name, and wait for one where there is none.
+
+        Raises SignalTimeout, InvalidOption, ReplayDiverged, NodeCancelled.
+        """
+        limit = seconds(timeout, "timeout") if timeout is not None else None
+        return self._await("signal", name, limit)
+
+    def check_reached(self) -> None:
+        """Raise ReplayDiverged unless the body, which has ended, came to everything that it was brought."""
+        if "_journal" in self.__dict__ or self._held.claim.parked:
+            self._journal.check_reached()
+
+    # --- how ---------------------------------------------------------------------------------------
+
+    def _come_to(self, kind: str, name: str) -> tuple[str, Any]:
+        self.check_cancelled()
+        patiently(self._journal.load)
+        key = self._journal.place(kind, name)
+        return key, self._journal.find(key, kind)
+
+    def _keep(self, key: str, kind: str, value: Any) -> Any:
+        try:
+            return patiently(lambda: self._journal.keep(key, kind, value))
+        except Lost:
+            self._held.gone = True
+            raise
+
+    def _await(self, kind: str, name: str, timeout: float | None, about: str | None = None) -> Any:
+        key, entry = self._come_to(kind, name)
+        wait = Wait(key, kind, name, timeout, about)
+        if entry is None:
+            park(self._held, [wait])
+            raise Suspended
+        return value_of(entry, wait)

@@ -1,0 +1,113 @@
+"""Durable calls: what a body asks for once, and is given again whenever it is run again.
+
+A body that waits is parked, and runs again from its top once what it waits for is there. What each durable call gave
+is in the journal, by the call's name and how many-th of that name it is; so is what a wait was brought.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+
+from orchestration.engine.codec import dump_payload
+from orchestration.engine.errors import Igon7Error, InvalidOption, ReplayDiverged, SignalTimeout
+from orchestration.engine.parking import Wait
+from orchestration.store import journal
+from orchestration.store.journal import Entry
+
+from .seat import Held
+
+NAME_LIMIT = 200
+WAITS = frozenset({"signal", "event", "sleep", "child", "approval"})
+
+
+class Suspended(BaseException):
+    """Raised in a sync body that waits; a BaseException, so that `except Exception` lets it by."""
+
+
+class Lost(BaseException):
+    """Raised in a body whose claim has been taken over, where it would write."""
+
+
+class Journal:
+    """One run of a body, and what its durable calls gave before. Whoever uses it sees to `load` first."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        self._known: dict[str, Entry] | None = None
+        self._counts: Counter[str] = Counter()
+        self._reached: set[str] = set()
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._known is not None
+
+    def load(self) -> None:
+        """Read what earlier runs have written."""
+        if self._known is None:
+            self._known = journal.read(self._held.claim.run_id)
+
+    def place(self, kind: str, name: str) -> str:
+        """Return the key of the call that comes now. Raises InvalidOption."""
+        if not isinstance(name, str) or not name or len(name) > NAME_LIMIT or "\0" in name:
+            expected = f"a text of 1 to {NAME_LIMIT} characters"
+            raise InvalidOption(option=f"the name of a {kind}", value=name, expected=expected)
+        self._counts[name] += 1
+        return f"{name}#{self._counts[name]}"
+
+    def find(self, key: str, kind: str) -> Entry | None:
+        """Return what the call gave before. Raises ReplayDiverged when another kind of call was there."""
+        assert self._known is not None
+        entry = self._known.get(key)
+        if entry is None:
+            return None
+        if entry.kind != kind:
+            name, _, number = key.rpartition("#")
+            which = f'call {number} of the name "{name}"'
+            raise ReplayDiverged(detail=f"{which} was a {entry.kind}, and is a {kind} now.")
+        self._reached.add(key)
+        return entry
+
+    def keep(self, key: str, kind: str, value: Any) -> Any:
+        """Write what a call gave, and return it as a replay will. Raises NotSerialisable, PayloadTooLarge, Lost."""
+        text = dump_payload(value, f'What {kind} "{key}" gave', settings.IGON7_PAYLOAD_LIMIT)
+        entry = Entry(key, kind, journal.VALUE, text)
+        if not journal.keep(self._held.claim, entry):
+            raise Lost
+        self.note(entry)
+        return json.loads(text)
+
+    def note(self, entry: Entry) -> None:
+        """Take up an entry that has been written."""
+        assert self._known is not None
+        self._known[entry.key] = entry
+        self._reached.add(entry.key)
+
+    def check_reached(self) -> None:
+        """Raise ReplayDiverged unless the body came to every wait that it was brought something for."""
+        if self._known is None and self._held.claim.parked:
+            self.load()
+        for entry in (self._known or {}).values():
+            if entry.kind in WAITS and entry.key not in self._reached:
+                name = entry.key.rpartition("#")[0]
+                raise ReplayDiverged(detail=f'it waited for {entry.kind} "{name}", and now ends without.')
+
+
+def value_of(entry: Entry, wait: Wait) -> Any:
+    """Return what a wait was brought. Raises SignalTimeout when its time ran out."""
+    if entry.came == journal.TIMEOUT:
+        raise _late(wait)
+    return json.loads(entry.value) if entry.value is not None else None
+
+
+def _late(wait: Wait) -> Igon7Error:
+    return SignalTimeout(name=wait.name, timeout=wait.timeout or 0.0)
+
+
+def park(held: Held, waits: Iterable[Wait]) -> None:
+    """Note what the body waits for: from here on nothing else counts that it does."""
+    held.waits = tuple(waits)

@@ -1,0 +1,62 @@
+"""The journal: what a body's durable calls gave. It is not state: a write checks the fence, and takes no lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from . import clock, sql
+from .claim import Claim
+from .sql import Statement, execute
+
+VALUE, TIMEOUT = "value", "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What came of a durable call: a value (JSON text), or its time ran out."""
+
+    key: str
+    kind: str
+    came: str = VALUE
+    value: str | None = None
+
+
+def read(run_id: int, using: str = DEFAULT_DB_ALIAS) -> dict[str, Entry]:
+    """Return the node run's journal by key."""
+    connection = connections[using]
+    text = (
+        f"SELECT key, kind, came, {sql.json_text(connection, 'value')} FROM orchestration_journalentry"
+        " WHERE node_run_id = %s"
+    )
+    return {row[0]: Entry(*row) for row in execute(connection, text, [run_id])}
+
+
+def keep(claim: Claim, entry: Entry, using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Write an entry of a body that runs; False when the claim is ours no longer."""
+    connection = connections[using]
+    mark = "%s::json" if sql.is_postgres(connection) else "%s"
+    text = (
+        "INSERT INTO orchestration_journalentry (node_run_id, key, kind, came, value, at)"
+        f" SELECT n.id, %s, %s, %s, {mark}, {clock.sql(connection)} FROM orchestration_noderun n"
+        " WHERE n.id = %s AND n.fence = %s AND n.status = 'running'"
+        " ON CONFLICT (node_run_id, key) DO UPDATE SET value = excluded.value RETURNING id"
+    )
+    params = [entry.key, entry.kind, entry.came, entry.value, claim.run_id, claim.fence]
+    return bool(execute(connection, text, params))
+
+
+_ENTRY = {"node_run_id": "id", "key": "text", "kind": "text", "came": "text", "value": "json", "at": "time"}
+
+
+def insert(connection: BaseDatabaseWrapper, entries: Iterable[Sequence[object]]) -> Statement:
+    """Return what writes entries, rows of _ENTRY, under the execution's lock; the first of a key stays."""
+    names = ", ".join(_ENTRY)
+    text = (
+        f"INSERT INTO orchestration_journalentry ({names}) SELECT {names}"
+        f" FROM {sql.recordset(connection.vendor, _ENTRY)} WHERE true ON CONFLICT (node_run_id, key) DO NOTHING"
+    )
+    return text, [sql.records(connection, entries)]

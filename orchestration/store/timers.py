@@ -1,0 +1,65 @@
+"""Timers of parked rows: a sleep that is over, a wait whose time has run out. Compared on the database's clock."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from . import clock, deliver, journal
+from .locked import lock, read_uuid
+from .sql import execute
+from .versions import graph_of
+
+BATCH = 200  # executions that one transaction locks
+
+# A row that is not parked any more has its waits for nothing, once it has ended; one that runs may come back to them.
+_DUE = (
+    "orchestration_wait w JOIN orchestration_noderun n ON n.id = w.node_run_id"
+    " WHERE w.wake_at <= {now} AND (n.status = 'waiting' OR n.finished_at IS NOT NULL OR n.superseded)"
+)
+
+
+def due(limit: int = BATCH, using: str = DEFAULT_DB_ALIAS) -> list[uuid.UUID]:
+    """Return executions with a wait whose time has come."""
+    connection = connections[using]
+    text = f"SELECT w.execution_id FROM {_DUE.format(now=clock.sql(connection))} ORDER BY w.wake_at LIMIT %s"
+    return list(dict.fromkeys(read_uuid(row[0]) for row in execute(connection, text, [limit])))
+
+
+def next_due(using: str = DEFAULT_DB_ALIAS) -> float | None:
+    """Return the seconds until the next wait's time may have come, or None when none has one."""
+    connection = connections[using]
+    now = clock.sql(connection)
+    text = f"SELECT min(wake_at), {now} FROM orchestration_wait WHERE wake_at > {now}"
+    first, told = execute(connection, text, [])[0]
+    return max(0.0, (clock.read(first) - clock.read(told)).total_seconds()) if first is not None else None
+
+
+def fire(ids: Sequence[uuid.UUID], using: str = DEFAULT_DB_ALIAS) -> None:
+    """Let bodies go on whose waits' time has come; executions that somebody else has locked are left out."""
+    connection = connections[using]
+    with transaction.atomic(using=using, savepoint=False):
+        items = lock(connection, sorted(ids), graph_of, skip=True)
+        if not items:
+            return
+        delivery = deliver.Delivery()
+        whose, keys = deliver.of_executions(connection, items)
+        now = clock.sql(connection)
+        for wait in deliver.waits(connection, items, f"{whose} AND w.wake_at <= {now}", [keys]):
+            came = journal.VALUE if wait.kind == "sleep" else journal.TIMEOUT
+            item = items[wait.execution_id]
+            delivery.bring(item, wait, _reason(wait), came=came)
+        delivery.over += _left_over(connection, whose, keys)
+        deliver.write(connection, list(items.values()), delivery)
+
+
+def _reason(wait: deliver.Waiting) -> str:
+    return "it has slept" if wait.kind == "sleep" else f'no {wait.kind} "{wait.name}" came in time'
+
+
+def _left_over(connection: BaseDatabaseWrapper, whose: str, keys: object) -> list[int]:
+    text = f"SELECT w.id FROM {_DUE.format(now=clock.sql(connection))} AND n.status <> 'waiting' AND {whose}"
+    return [row[0] for row in execute(connection, text, [keys])]
