@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import QuerySet
 
 from orchestration import models
 from orchestration.engine.codec import canonical
+from orchestration.engine.graph import NodeSpec
 from orchestration.engine.policies import CachePolicy
 from orchestration.store import clock, sql
 from orchestration.store.sql import execute
@@ -22,11 +24,8 @@ COUNTS_KEPT = dt.timedelta(days=30)
 
 def namespaces(workflow: str, node: str, body: str, policy: CachePolicy) -> list[str]:
     """Return what an entry can be invalidated by, as names of generations."""
-    own = (
-        [_name("body", body)]
-        if policy.scope == "global"
-        else [_name("workflow", workflow), of_node(workflow, node)]
-    )
+    shared = policy.scope == "global"
+    own = [of_body(body)] if shared else [of_workflow(workflow), of_node(workflow, node)]
     return own + [of_tag(tag) for tag in policy.tags]
 
 
@@ -68,31 +67,31 @@ def raise_generations(names: Iterable[str]) -> None:
         execute(connection, text, [name])
 
 
-def drop_entries(nodes: Iterable[tuple[str, str]]) -> int:
-    """Take the entries of these nodes (workflow, node) out of the book, and their values out of the table."""
-    wanted = Q(pk__in=[])
-    for workflow, node in nodes:
-        wanted |= Q(workflow=workflow, node=node)
-    keys = list(models.CacheEntry.objects.filter(wanted).values_list("key", flat=True))
-    models.CacheEntry.objects.filter(wanted).delete()
-    return len(keys)
+def strike(entries: QuerySet[models.CacheEntry]) -> dict[str, list[str]]:
+    """Take entries out of the book, and return their keys by store."""
+    found: dict[str, list[str]] = {}
+    for store, key in entries.values_list("store", "key"):
+        found.setdefault(store, []).append(key)
+    entries.delete()
+    return found
 
 
 # --- entries and counts ----------------------------------------------------------------------------
 
 
-def note_entry(
-    key: str, workflow: str, node: str, policy: CachePolicy, execution: str, size: int, at: dt.datetime
-) -> None:
-    """Enter a result that a store has taken."""
-    about = {
+def note_entry(key: str, workflow: str, spec: NodeSpec, execution: str, size: int, at: dt.datetime) -> None:
+    """Enter a result of a node with a cache that a store has taken."""
+    policy = spec.cache
+    assert policy is not None
+    about: dict[str, Any] = {
         "store": policy.store,
         "scope": policy.scope,
         "workflow": workflow,
-        "node": node,
-        "execution": execution,
+        "node": spec.id,
+        "body": spec.body,
     }
-    times = {"size": size, "at": at, "expires_at": at + dt.timedelta(seconds=policy.ttl)}
+    about |= {"tags": [*policy.tags], "execution": execution, "size": size}
+    times = {"at": at, "expires_at": at + dt.timedelta(seconds=policy.ttl)}
     models.CacheEntry.objects.bulk_create(
         [models.CacheEntry(key=key, **about, **times)],
         update_conflicts=True,

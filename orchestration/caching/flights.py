@@ -2,9 +2,10 @@
 
 A flight is a row whose key is unique; it names a claim (node run and fence) and lives as long as that is the row's
 present one. So it needs no lease of its own: when the holder is killed, its claim ends as every claim does, and
-with it the flight. Who comes meanwhile hands the claim back, with a delay, and notes what it waits for; at the end
-of the flight its delay is cut short. Should that miss somebody (who had not handed back yet, or whose row was locked),
-the keeper, which looks each second for who waits for no living flight, does it.
+with it the flight; while the holder's body is parked, the flight waits with it. Who comes meanwhile hands the claim
+back, with a delay, and notes what it waits for; at the end of the flight its delay is cut short. Should that miss
+somebody (who had not handed back yet, or whose row was locked), the keeper, which looks each second for who waits
+for no living flight, does it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from orchestration.store.claim import Claim
 from orchestration.store.locked import read_uuid
 from orchestration.store.sql import execute
 
-DELAY = 30.0  # seconds for which a claim is handed back; who waits is woken long before, as a rule
+DELAY = 300.0  # seconds for which a claim is handed back; who waits is woken long before, as a rule
 _LIVES = (
     "EXISTS (SELECT 1 FROM orchestration_noderun n WHERE n.id = {of}.run_id AND n.fence = {of}.fence"
-    " AND n.status = 'running')"
+    " AND (n.status = 'running' OR n.parked > 0 AND n.status = 'ready' OR n.status = 'waiting' AND n.error IS NULL))"
 )
 
 

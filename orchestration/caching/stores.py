@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from django.core import signing
-from django.core.cache import caches
+from django.core.cache import InvalidCacheBackendError, caches
 
 from orchestration.engine.errors import NodeCancelled, NodeTimeout
 
@@ -43,6 +45,13 @@ def put(alias: str, key: str, result: str, execution: str, at: str, ttl: float) 
     about = json.dumps({"execution": execution, "at": at})
     text = _signer(key).sign(f'{about[:-1]},"value":{result}}}')
     _ask(alias, lambda: caches[alias].set(key, text, ttl))
+
+
+def forget(keys: Mapping[str, list[str]]) -> None:
+    """Give back what invalidated entries take up, where their stores (by alias) can be reached."""
+    for alias, own in keys.items():
+        with suppress(StoreAway, InvalidCacheBackendError):
+            _ask(alias, partial(caches[alias].delete_many, own))
 
 
 def _signer(key: str) -> signing.Signer:

@@ -6,6 +6,7 @@ denial is recorded in one of its own.
 
 from .acting import SAME, Joint, check_reason, together_with
 from .anew import PREVIEWED, fork, preview, rerun
+from .caching import invalidate_cache
 from .control import (
     RESERVED,
     VERBS,
@@ -33,6 +34,7 @@ __all__ = [
     "cancel",
     "check_reason",
     "fork",
+    "invalidate_cache",
     "pause",
     "preview",
     "rerun",

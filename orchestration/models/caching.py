@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import ClassVar
 
 from django.db import models
@@ -39,7 +38,9 @@ class CacheEntry(models.Model):
     scope = models.CharField(_("scope"), max_length=10)
     workflow = models.CharField(_("workflow"), max_length=200)
     node = models.CharField(_("node"), max_length=200)
-    execution = models.UUIDField(_("execution"), default=uuid.uuid4)
+    body = models.TextField(_("body"))
+    tags = models.JSONField(_("tags"), default=list)
+    execution = models.UUIDField(_("execution"))
     size = models.IntegerField(_("bytes"))
     at = models.DateTimeField(_("at"))
     expires_at = models.DateTimeField(_("expires"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from orchestration import models
 from orchestration.caching import book, flights, stores
 from orchestration.engine.builder import is_async
 from orchestration.engine.caching import code_version, key_of
@@ -18,6 +18,7 @@ from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import NodeCancelled, NodeTimeout, NotSerialisable, PayloadTooLarge
 from orchestration.engine.graph import Graph, NodeSpec
 from orchestration.engine.policies import CachePolicy
+from orchestration.queries.caching import refreshes
 from orchestration.store import clock
 
 from .bodies import HandBack
@@ -101,12 +102,13 @@ class Look:
     def _find(self, about: dict[str, Any]) -> bool:
         names = book.namespaces(self._graph.name, self._spec.id, self._spec.body, self.policy)
         self._key = key = key_of(about | {"generations": book.generations(names)})
-        refreshes = _refreshes(self._held.claim.execution_id)
-        if not refreshes and self._take_over(key):
+        # A body that has been parked goes on with what its journal has; another result is not its own.
+        goes_on = self._held.claim.parked > 0 or _refreshes(self._held.claim.execution_id)
+        if not goes_on and self._take_over(key):
             return True
         computing = flights.take(key, self._held.claim)
         self._leads = computing is None
-        if refreshes:
+        if goes_on:
             return False
         if computing is not None:
             flights.wait(key, self._held.claim)
@@ -156,8 +158,7 @@ class Look:
             return
         at, execution = clock.counted(connection), self._ctx.execution_id
         stores.put(self.policy.store, key, text, execution, at.isoformat(), self.policy.ttl)
-        about = (self._graph.name, self._spec.id, self.policy, execution)
-        book.note_entry(key, *about, len(text.encode()), at)
+        book.note_entry(key, self._graph.name, self._spec, execution, len(text.encode()), at)
 
     def _quietly(self, act: Callable[[], None]) -> None:
         try:
@@ -204,12 +205,11 @@ def _takes_two(key_fn: Callable[..., Any]) -> bool:
     return True
 
 
-def _refreshes(execution_id: Any) -> bool:
-    """Say whether the execution was started to renew what is cached; its first event knows."""
+def _refreshes(execution_id: uuid.UUID) -> bool:
+    """Say whether the execution renews what is cached; what it was started with never changes."""
     said = _first_words.get(execution_id)
     if said is None:
-        first = models.ExecutionEvent.objects.filter(execution=execution_id, seq=1)
-        said = str(bool((first.values_list("data", flat=True).first() or {}).get("refresh")))
+        said = str(refreshes(execution_id))
         _first_words.put(execution_id, said)
     return said == "True"
 
