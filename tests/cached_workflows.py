@@ -60,6 +60,11 @@ def keeps_a_file(ctx: Any) -> dict[str, Any]:
     return {"file": reference}
 
 
+@recorded
+def told_by_signal(ctx: Any) -> dict[str, Any]:
+    return {**_answer(ctx), "said": ctx.wait_for_signal("go")}
+
+
 def even(ctx: Any) -> bool:
     return bool(ctx.input.get("run", True))
 
@@ -83,6 +88,7 @@ cached_failing = _single("cached-failing", fails_while_told, cache=_an_hour)
 cached_retried = _single(
     "cached-retried", fails_while_told, cache=_an_hour, retry=RetryPolicy(initial_interval=0.1)
 )
+cached_parked = _single("cached-parked", told_by_signal, cache=_an_hour)
 cached_large = _single("cached-large", large, cache=_an_hour)
 cached_file = _single("cached-file", keeps_a_file, cache=_an_hour)
 _shared = CachePolicy(ttl="1h", scope="global")

@@ -517,6 +517,7 @@ from tests.cached_workflows import (  # noqa: E402, F401 - theirs are ours
     cached_failing,
     cached_file,
     cached_large,
+    cached_parked,
     cached_retried,
     cached_shortly,
     shared_one,

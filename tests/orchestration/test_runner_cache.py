@@ -1,14 +1,19 @@
 """The cache under two real worker processes: equal results are computed once, and every hit says whose it is."""
 
+import os
+import signal
 import uuid
 from pathlib import Path
 
 import pytest
 
+from orchestration import executor
+from orchestration.api.shapes import execution_detail
 from orchestration.engine.states import EXECUTION_TERMINAL
-from orchestration.models import CacheCount, CacheEntry, CacheFlight, CacheWait
+from orchestration.models import CacheCount, CacheEntry, CacheFlight, CacheWait, Execution
 from tests import cached_workflows as samples
 from tests.cluster import (
+    ME,
     begin,
     ended,
     events,
@@ -189,3 +194,73 @@ def test_hits_and_misses_are_counted_and_entries_are_in_the_book(crew):
         "default",
         "workflow",
     )
+
+
+def test_the_entries_of_before_an_invalidation_are_not_taken_over_nor_what_is_being_computed_then(
+    crew, tmp_path
+):
+    told, other = fresh(), fresh(gate=str(tmp_path / "gate"))
+    ended(begin(samples.cached_async, told))
+    running = begin(samples.cached_async, other)
+    wait_until(lambda: runs(crew, [running]))
+    assert executor.invalidate_cache(principal=ME, workflow="t-cached-async") >= 1
+    Path(other["gate"]).touch()
+    ended(running)
+    for input in (told, other):
+        id = begin(samples.cached_async, input)
+        ended(id)
+        assert source(id) is None
+        again = begin(samples.cached_async, input)
+        ended(again)
+        assert source(again) == str(id)
+
+
+def test_a_tag_invalidates_what_was_cached_with_it(crew):
+    told = fresh()
+    ended(begin(samples.cached_by_key, told))
+    executor.invalidate_cache(principal=ME, tag="named")
+    id = begin(samples.cached_by_key, told)
+    ended(id)
+    assert source(id) is None
+
+
+def test_a_global_entry_goes_with_any_workflow_that_shares_it(crew):
+    told = fresh()
+    ended(begin(samples.shared_one, told))
+    executor.invalidate_cache(principal=ME, workflow="t-shared-two", node="work")
+    id = begin(samples.shared_one, told)
+    ended(id)
+    assert source(id) is None
+
+
+def test_who_waits_goes_on_when_the_worker_that_computes_is_killed(crew, tmp_path):
+    told = fresh(gate=str(tmp_path / "gate"))
+    ids = [begin(samples.cached_async, told) for _ in range(4)]
+    wait_until(lambda: CacheWait.objects.count() == 3)
+    holder = CacheFlight.objects.get().execution
+    os.kill(crew.ledger.entries(holder)[0].pid, signal.SIGKILL)
+    wait_until(lambda: runs(crew, ids) == 2, what="somebody computes it again")
+    Path(told["gate"]).touch()
+    for id in ids:
+        ended(id)
+    assert runs(crew, ids) == 2
+    assert len({source(id) for id in ids}) == 2, "one computed, and the others took that over"
+
+
+def test_a_result_is_computed_once_though_its_body_is_parked_meanwhile(crew):
+    told = fresh()
+    first = begin(samples.cached_parked, told)
+    wait_until(lambda: run_of(first, "work").status == "waiting")
+    others = [begin(samples.cached_parked, told) for _ in range(3)]
+    wait_until(lambda: CacheWait.objects.count() == 3)
+    wait_until(lambda: all(run_of(id, "work").status == "ready" for id in others))
+    why = {
+        node["node"]: node["why"]
+        for node in execution_detail(ME, Execution.objects.get(pk=others[0]))["nodes"]
+    }
+    assert str(first) in why["work"]
+    executor.send_signal(first, "go", {"word": "now"}, principal=ME)
+    for id in (first, *others):
+        assert ended(id).output == {"work": {"of": told["of"], "from": str(first), "said": {"word": "now"}}}
+    assert runs(crew, others) == 0
+    assert {source(id) for id in others} == {str(first)}
