@@ -43,6 +43,15 @@ class Contestant(Protocol):
     def many(self, count: int, together: bool) -> list[str]:
         """Submit `count` executions of three steps, in as few commits as can be or one by one; return ids."""
 
+    def park(self, count: int) -> list[str]:
+        """Submit `count` executions that wait for a message each; return ids."""
+
+    def parked(self) -> int:
+        """Return how many wait."""
+
+    def wake(self, ids: Sequence[str], together: bool) -> None:
+        """Send each its message, in as few commits as can be or one by one."""
+
     def open(self) -> int:
         """Return how many of the submitted are not done. What failed is told by its moments, or the deadline."""
 
@@ -137,7 +146,49 @@ def _latency(one: Contestant) -> tuple[float, float]:
     return (at - before) * 1000, (at - after) * 1000
 
 
-SCENARIOS: dict[str, Scenario] = {"chain": chain, "fan": fan, "many": many, "latency": latency}
+def woken(one: Contestant, *, count: int, trials: int) -> Figures:
+    """Measure executions a second that wait, are sent a message and end; and how soon one body goes on."""
+    for together in (True, False):
+        _woken(one, count // 10, together)
+    figures = {"together_s": _woken(one, count, True), "single_s": _woken(one, count, False)}
+    found = [_resumed(one) for _ in range(trials)]
+    return {**figures, "resumed_p50_ms": statistics.median(found)}
+
+
+def _woken(one: Contestant, count: int, together: bool) -> float:
+    ids = parked(one, count)
+    before = time.time()
+    one.wake(ids, together)
+    return count / (wait_until_ended(one) - before)
+
+
+def _resumed(one: Contestant) -> float:
+    """Return the milliseconds from when a message has been accepted until its body has it."""
+    ids = parked(one, 1)
+    time.sleep(0.1)
+    one.wake(ids, False)
+    after = time.time()
+    wait_until_ended(one)
+    return (all_of(one, ids, 1)[0] - after) * 1000
+
+
+def parked(one: Contestant, count: int, within: float = 120.0) -> list[str]:
+    """Submit so many that wait; return their ids once all of them do."""
+    before, ids, deadline = one.parked(), one.park(count), time.monotonic() + within
+    while one.parked() < before + count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{one.parked() - before} of {count} wait")
+        time.sleep(LOOK_EVERY)
+    return ids
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "chain": chain,
+    "fan": fan,
+    "many": many,
+    "latency": latency,
+    "woken": woken,
+}
 
 
 # --- helpers ---------------------------------------------------------------------------------------

@@ -75,6 +75,20 @@ class Igon7:
             return [str(id) for id in executor.start_many(name, [None] * count, principal=ME)]
         return [str(executor.start(name, principal=ME)) for _ in range(count)]
 
+    def park(self, count: int) -> list[str]:
+        name = self.known(workflows.waiting, 1)
+        return [str(id) for id in executor.start_many(name, [None] * count, principal=ME)]
+
+    def parked(self) -> int:
+        return NodeRun.objects.filter(status="waiting").count()
+
+    def wake(self, ids: Sequence[str], together: bool) -> None:
+        if together:
+            executor.send_signals([(id, "go", None) for id in ids], principal=ME)
+            return
+        for id in ids:
+            executor.send_signal(id, "go", principal=ME)
+
     def start(self, make: Callable[[int], Workflow], size: int) -> uuid.UUID:
         return executor.start(self.known(make, size), principal=ME)
 

@@ -156,4 +156,33 @@ def _largest(one: Igon7) -> float:
     return max(proc.pss_mib(pid) for pid in one.workers())
 
 
-SCENARIOS: dict[str, driving.Scenario] = {"large": large, "idle": idle, "memory": memory}
+# --- executions that wait --------------------------------------------------------------------------
+
+
+def parked(one: Igon7, *, count: int, woken: int, seconds: float) -> Figures:
+    """Measure what so many executions cost that wait for a signal, and how fast some of them go on among the rest."""
+    _run_nodes(one, 2000)
+    before, began = _largest(one), time.monotonic()
+    ids = driving.parked(one, count, 900.0)
+    took = time.monotonic() - began
+    time.sleep(10)
+    grown, idling = _largest(one) - before, _idle(one, seconds)
+    figures = {"parked_s": count / took, "grown_mib": grown, "cpu_s_min": idling}
+    for name, some in (("together_s", ids[:woken]), ("single_s", ids[woken : 2 * woken])):
+        began = time.monotonic()
+        one.wake(some, name == "together_s")
+        while one.open() > count - woken * (1 if name == "together_s" else 2):
+            time.sleep(driving.LOOK_EVERY * 5)
+        figures[name] = woken / (time.monotonic() - began)
+    return figures
+
+
+def _idle(one: Igon7, seconds: float) -> float:
+    """Return the CPU seconds a minute of cluster and database."""
+    pids = [one.cluster(), *_server().values()]
+    before, began = proc.cpu_seconds(pids), time.monotonic()
+    time.sleep(seconds)
+    return (proc.cpu_seconds(pids) - before) * 60 / (time.monotonic() - began)
+
+
+SCENARIOS: dict[str, driving.Scenario] = {"large": large, "idle": idle, "memory": memory, "parked": parked}

@@ -44,6 +44,15 @@ SCENARIOS = (
     Scenario(
         "memory", (IGON7,), {"early": 10_000, "late": 100_000}, {"early": 10_000, "late": 30_000}, 600.0
     ),
+    # executions that wait for a message, and are sent it
+    Scenario("woken", (IGON7, ABSURD, SQLITE), {"count": 2000, "trials": 30}, {"count": 500, "trials": 10}),
+    Scenario(
+        "parked",
+        (IGON7,),
+        {"count": 100_000, "woken": 10_000, "seconds": 60},
+        {"count": 10_000, "woken": 2000, "seconds": 20},
+        900.0,
+    ),
 )
 
 
@@ -98,5 +107,12 @@ TARGETS = (
         "≤",
         1.03,
         over_figure="pss_early_mib",
+    ),
+    Target("woken in bulk: executions/s ÷ Absurd's", "woken", "together_s", "≥", 5.0, over=ABSURD),
+    Target("woken one by one: executions/s ÷ Absurd's", "woken", "single_s", "≥", 2.0, over=ABSURD),
+    Target("signal accepted until its body resumes, p50", "woken", "resumed_p50_ms", "≤", 10.0, "ms"),
+    Target("a worker's growth by 100,000 parked", "parked", "grown_mib", "≤", 3.0, "MiB"),
+    Target(
+        "CPU seconds a minute with 100,000 parked, cluster + PostgreSQL", "parked", "cpu_s_min", "≤", 1.0, "s"
     ),
 )

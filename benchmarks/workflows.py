@@ -17,6 +17,18 @@ def moment(ctx: Any) -> dict[str, float]:
     return {"at": time.time()}
 
 
+@task("bench.wait")
+def wait(ctx: Any) -> dict[str, float]:
+    """Wait for a signal, and say when it was there."""
+    ctx.wait_for_signal("go")
+    return {"at": time.time()}
+
+
+def waiting(_size: int) -> Workflow:
+    """Build one node that waits for a signal."""
+    return WorkflowBuilder("bench-waiting").add_node("work", "bench.wait").build()
+
+
 def chain(length: int) -> Workflow:
     """Build `length` nodes one after another."""
     builder = WorkflowBuilder(f"bench-chain-{length}")

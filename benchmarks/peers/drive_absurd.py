@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,11 @@ def register(app: Absurd, conn: psycopg.Connection[Any]) -> None:
     @app.register_task("leaf", queue=WORK)
     def leaf(params: Any, ctx: Any) -> dict[str, float]:
         return moment()
+
+    @app.register_task("waits", queue=WORK)
+    def waits(params: Any, ctx: Any) -> list[float]:
+        ctx.await_event(params["event"])
+        return [time.time()]
 
     @app.register_task("fan", queue=ROOTS)
     def fan(params: Any, ctx: Any) -> list[float]:
@@ -109,6 +116,23 @@ class AbsurdContestant:
             return [self.chain(driving.STEPS) for _ in range(count)]
         with self._conn.transaction():
             return [self.chain(driving.STEPS) for _ in range(count)]
+
+    def park(self, count: int) -> list[str]:
+        with self._conn.transaction():
+            spawned = [self._app.spawn("waits", {"event": uuid.uuid4().hex}) for _ in range(count)]
+        return [str(each["task_id"]) for each in spawned]
+
+    def parked(self) -> int:
+        text = sql.SQL("SELECT count(*) FROM absurd.{} WHERE state = 'sleeping'").format(_tasks(WORK))
+        row = self._conn.execute(text).fetchone()
+        return int(row[0]) if row else 0
+
+    def wake(self, ids: Sequence[str], together: bool) -> None:
+        text = sql.SQL("SELECT params->>'event' FROM absurd.{} WHERE task_id = ANY(%s)").format(_tasks(WORK))
+        events = [row[0] for row in self._conn.execute(text, [list(ids)])]
+        with self._conn.transaction() if together else nullcontext():
+            for event in events:
+                self._app.emit_event(event, None)
 
     def open(self) -> int:
         return _open(self._conn, WORK, ROOTS)

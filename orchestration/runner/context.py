@@ -243,8 +243,6 @@ class AsyncContext(AsyncDurableCalls, Context):
         self._known_about = memory.input_of(held.claim.execution_id)
         self.results.prefetch()
         _ = self._error, self._times_undone
-        if held.claim.parked:
-            self._journal.load()
 
     def _load_results(self, nodes: list[str]) -> dict[str, Any]:
         return memory.results_of(self._held.claim.execution_id, nodes)

@@ -38,7 +38,7 @@ class Journal:
 
     def __init__(self, held: Held) -> None:
         self._held = held
-        self._known: dict[str, Entry] | None = None
+        self._known = held.journal
         self._counts: Counter[str] = Counter()
         self._reached: set[str] = set()
 
@@ -49,7 +49,8 @@ class Journal:
     def load(self) -> None:
         """Read what earlier runs have written."""
         if self._known is None:
-            self._known = journal.read(self._held.claim.run_id)
+            run_id = self._held.claim.run_id
+            self._known = journal.read([run_id])[run_id]
 
     def place(self, kind: str, name: str) -> str:
         """Return the key of the call that comes now. Raises InvalidOption."""

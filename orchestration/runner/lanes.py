@@ -17,6 +17,7 @@ from orchestration.engine.errors import UnknownTask
 from orchestration.engine.graph import Graph, NodeSpec
 from orchestration.engine.states import Outcome
 from orchestration.registry import body_of
+from orchestration.store import journal
 from orchestration.store.claim import Claim, claim, next_due
 from orchestration.store.locked import Claimer
 from orchestration.store.outcomes import Settled
@@ -228,7 +229,16 @@ class Lane:
                 (held, Result(held.claim.key, Outcome.BLOCKED, error=about), time.monotonic())
             )
             return None
+        if held.claim.parked and held.journal is None:
+            self._read_journals(held)
         return graph, spec, body
+
+    def _read_journals(self, held: Held) -> None:
+        """Read what this body's durable calls gave, and what those of the bodies did that come next."""
+        also = [each for each in [held, *self.pending] if each.claim.parked and each.journal is None]
+        found = journal.read([each.claim.run_id for each in also])
+        for each in also:
+            each.journal = found[each.claim.run_id]
 
     def conclude(
         self, held: Held, spec: NodeSpec, ctx: Context, outcome: Outcome, value: Any, ended: float

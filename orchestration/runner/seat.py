@@ -14,6 +14,7 @@ from orchestration.engine.decide import ALONE_AFTER
 from orchestration.engine.errors import NodeTimeout
 from orchestration.engine.parking import Wait
 from orchestration.store.claim import Claim
+from orchestration.store.journal import Entry
 from orchestration.store.leases import Line
 
 
@@ -39,6 +40,7 @@ class Held:
     count: int = 0
     progress: dict[str, object] | None = None  # to be written
     said: dict[str, object] = field(default_factory=dict)
+    journal: dict[str, Entry] | None = None  # what its body's durable calls gave before, once it is read
     waits: tuple[Wait, ...] = ()  # the body has asked to wait for these: nothing else counts that it says
     more: dict[str, Any] | None = None  # what else its last event is to say
 

@@ -12,12 +12,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from orchestration.engine.parking import wake
 from orchestration.engine.view import Key
 
-from . import clock, journal, sql
-from .locked import Locked, load_rows, read_uuid
-from .parking import consume, consumed
-from .sql import Statement, execute
-from .wakeups import wake as wake_workers
-from .write import note_ids, statements
+from . import journal, sql, wakeups
+from .locked import Locked, read_rows, read_uuid, row_columns
+from .sql import Rows, Statement
+from .write import statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +31,14 @@ class Waiting:
     node: Key
     attempt: int
     about: str | None = None
-    is_due: bool = False
 
 
 @dataclass(slots=True)
 class Delivery:
-    """What is brought: entries for the journal, the waits that are over, the signals that were read."""
+    """What is brought: entries for the journal, and the waits that are over."""
 
     entries: list[list[object]] = field(default_factory=list)
     over: list[int] = field(default_factory=list)
-    read: list[list[object]] = field(default_factory=list)
 
     def bring(
         self,
@@ -59,14 +55,6 @@ class Delivery:
         if item.view.rows[wait.node].parked:
             item.run(wake(item.view, wait.node, reason))
 
-    def consume(
-        self, item: Locked, wait: Waiting, signal: int, value: str | None, sent_id: str | None
-    ) -> None:
-        """Give a parked row a signal."""
-        self.read.append([signal, wait.run_id, item.now])
-        consumed(item, wait.node, wait.attempt, wait.name, sent_id)
-        self.bring(item, wait, f'signal "{wait.name}"', value=value)
-
     def statements(self, connection: BaseDatabaseWrapper) -> list[Statement]:
         """Return what writes it."""
         writing: list[Statement] = []
@@ -75,38 +63,33 @@ class Delivery:
         if self.over:
             condition, ids = sql.one_of(connection, "id", self.over, "bigint")
             writing.append((f"DELETE FROM orchestration_wait WHERE {condition}", [ids]))
-        if self.read:
-            writing.append(consume(connection, self.read))
         return writing
 
 
-def write(connection: BaseDatabaseWrapper, items: Sequence[Locked], delivery: Delivery) -> None:
-    """Persist the deliveries, and let idle workers know."""
+def writing(connection: BaseDatabaseWrapper, items: Iterable[Locked], delivery: Delivery) -> list[Statement]:
+    """Return what persists the deliveries (no row is born by them), and lets idle workers know."""
     changed = [item for item in items if item.events]
-    writing = statements(connection, changed) if changed else []
-    found = sql.run(connection, [*writing, *delivery.statements(connection)])
-    if writing:
-        note_ids(changed, found[len(writing) - 1])
-        wake_workers(connection)
+    found = [*(statements(connection, changed) if changed else ()), *delivery.statements(connection)]
+    lanes = {item.graph.nodes[key.node].lane for item in changed for key in item.ready}
+    return [*found, *wakeups.statements(connection, lanes)]
 
 
-def waits(
-    connection: BaseDatabaseWrapper, items: dict[uuid.UUID, Locked], condition: str, params: list[Any]
-) -> list[Waiting]:
-    """Return the waits (w) of parked rows that meet the condition, the longest first, their rows in the views."""
+def asking(connection: BaseDatabaseWrapper, condition: str, params: list[Any]) -> Statement:
+    """Return what reads the waits (w) of parked rows that meet the condition, the longest first; see `read`."""
     text = (
         'SELECT w.id, w.execution_id, w.node_run_id, w.key, w.kind, w.name, n.node, n."index", n.for_node,'
-        f" n.attempt, {sql.json_text(connection, 'w.about')},"
-        f" COALESCE(w.wake_at <= {clock.sql(connection)}, {'false' if sql.is_postgres(connection) else '0'})"
+        f" n.attempt, {sql.json_text(connection, 'w.about')}, {row_columns(connection)}"
         " FROM orchestration_wait w JOIN orchestration_noderun n ON n.id = w.node_run_id"
         f" WHERE {condition} AND n.status = 'waiting' AND NOT n.superseded ORDER BY w.id"
     )
-    found = [_waiting(row) for row in execute(connection, text, params)]
-    mine = [wait for wait in found if wait.execution_id in items]
-    if mine:
-        own, ids = sql.one_of(connection, "n.id", sorted({wait.run_id for wait in mine}), "bigint")
-        load_rows(connection, items, own, [ids])
-    return [wait for wait in mine if _is_parked(items[wait.execution_id], wait.node)]
+    return text, params
+
+
+def read(items: dict[uuid.UUID, Locked], rows: Rows) -> list[Waiting]:
+    """Return the waits of rows that `asking` read, of these executions, whose views then have the parked rows."""
+    read_rows(items, [row[_COLUMNS:] for row in rows])
+    found = [_waiting(row) for row in rows if read_uuid(row[1]) in items]
+    return [wait for wait in found if _is_parked(items[wait.execution_id], wait.node)]
 
 
 def _is_parked(item: Locked, key: Key) -> bool:
@@ -125,8 +108,10 @@ def _waiting(row: Sequence[Any]) -> Waiting:
         Key(row[6], row[7], row[8]),
         row[9],
         row[10],
-        bool(row[11]),
     )
+
+
+_COLUMNS = 11  # of a wait, before those of its row
 
 
 def of_executions(connection: BaseDatabaseWrapper, ids: Iterable[uuid.UUID]) -> tuple[str, Any]:

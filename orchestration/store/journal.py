@@ -25,14 +25,21 @@ class Entry:
     value: str | None = None
 
 
-def read(run_id: int, using: str = DEFAULT_DB_ALIAS) -> dict[str, Entry]:
-    """Return the node run's journal by key."""
+Journals = dict[int, dict[str, Entry]]
+
+
+def read(run_ids: Sequence[int], using: str = DEFAULT_DB_ALIAS) -> Journals:
+    """Return the journal of each of these node runs, by key."""
     connection = connections[using]
+    condition, ids = sql.one_of(connection, "node_run_id", run_ids, "bigint")
     text = (
-        f"SELECT key, kind, came, {sql.json_text(connection, 'value')} FROM orchestration_journalentry"
-        " WHERE node_run_id = %s"
+        f"SELECT node_run_id, key, kind, came, {sql.json_text(connection, 'value')}"
+        f" FROM orchestration_journalentry WHERE {condition}"
     )
-    return {row[0]: Entry(*row) for row in execute(connection, text, [run_id])}
+    found: Journals = {run_id: {} for run_id in run_ids}
+    for run_id, *entry in execute(connection, text, [ids]):
+        found[run_id][entry[0]] = Entry(*entry)
+    return found
 
 
 def keep(claim: Claim, entry: Entry, using: str = DEFAULT_DB_ALIAS) -> bool:

@@ -6,16 +6,19 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine.errors import Igon7Error, IllegalMove, UnknownExecution
 from orchestration.engine.view import Emit
 
-from . import deliver, sql
-from .locked import Locked, lock, read_uuid
-from .sql import Statement, execute
+from . import clock, deliver, sql
+from .locked import Locked, lock_statement, read_locked, read_uuid
+from .parking import consumed
+from .sql import Statement
+from .transaction import transaction
 from .versions import graph_of
 
 BATCH = 200  # executions that one transaction locks
@@ -51,19 +54,40 @@ def send(
 
 def _send(messages: Sequence[Message], also: Also | None, using: str) -> list[Igon7Error | None]:
     connection = connections[using]
-    with transaction.atomic(using=using, savepoint=False):
-        items = lock(connection, sorted({message.execution_id for message in messages}), graph_of)
-        known = _known(connection, messages)
-        results = [_refusal(items.get(message.execution_id), message, known) for message in messages]
+    ids = sorted({message.execution_id for message in messages})
+    with transaction(connection) as turn:
+        named = [_asking_known(connection, messages)] if any(m.sent_id for m in messages) else []
+        locking, telling = lock_statement(connection, ids), (f"SELECT {clock.sql(connection)}", list[Any]())
+        locked, [[now]], waits, *known = turn.run(
+            [locking, telling, _asking_waits(connection, messages), *named]
+        )
+        items = read_locked(locked, graph_of)
+        for item in items.values():
+            item.now = clock.read(now)
+        found = (
+            {(read_uuid(row[0]), row[1]) for row in known[0]}
+            if known
+            else set[tuple[uuid.UUID, str | None]]()
+        )
+        results = [_refusal(items.get(message.execution_id), message, found) for message in messages]
         accepted = [message for message, no in zip(messages, results, strict=True) if no is None]
-        if accepted:
-            ids = _insert(connection, items, accepted, known)
-            fresh = [(id, message) for id, message in zip(ids, accepted, strict=True) if id is not None]
-            delivery = _deliver(connection, items, fresh)
-            deliver.write(connection, list(items.values()), delivery)
-            for text, params in also([message for _, message in fresh]) if also and fresh else ():
-                execute(connection, text, params)
+        fresh = _fresh(accepted, found)
+        if fresh:
+            delivery, rows = _deliver(items, deliver.read(items, waits), fresh)
+            writing = [_insert(connection, rows), *deliver.writing(connection, items.values(), delivery)]
+            turn.finish([*writing, *(also(fresh) if also else ())])
     return results
+
+
+def _fresh(messages: Sequence[Message], known: Known) -> list[Message]:
+    """Return the messages but for those that were accepted before, or come twice."""
+    fresh, seen = list[Message](), set(known)
+    for message in messages:
+        about = (message.execution_id, message.sent_id)
+        if message.sent_id is None or about not in seen:
+            fresh.append(message)
+            seen.add(about)
+    return fresh
 
 
 def _refusal(item: Locked | None, message: Message, known: Known) -> Igon7Error | None:
@@ -75,6 +99,48 @@ def _refusal(item: Locked | None, message: Message, known: Known) -> Igon7Error 
     return None
 
 
+def _asking_known(connection: BaseDatabaseWrapper, messages: Sequence[Message]) -> Statement:
+    """Return what reads which of the messages that their senders have named were accepted before."""
+    named = [message for message in messages if message.sent_id is not None]
+    keys = [sql.key(connection, message.execution_id) for message in named]
+    whose, ids = sql.one_of(connection, "execution_id", keys, "uuid")
+    sent, param = sql.one_of(connection, "sent_id", [message.sent_id for message in named], "text")
+    return f"SELECT execution_id, sent_id FROM orchestration_signal WHERE {whose} AND {sent}", [ids, param]
+
+
+def _asking_waits(connection: BaseDatabaseWrapper, messages: Sequence[Message]) -> Statement:
+    whose, ids = deliver.of_executions(connection, {message.execution_id for message in messages})
+    named, names = sql.one_of(connection, "w.name", sorted({message.name for message in messages}), "text")
+    return deliver.asking(connection, f"w.kind = 'signal' AND {whose} AND {named}", [ids, names])
+
+
+def _deliver(
+    items: dict[uuid.UUID, Locked], waits: Sequence[deliver.Waiting], fresh: Sequence[Message]
+) -> tuple[deliver.Delivery, list[list[object]]]:
+    """Give each signal to whoever has waited for it the longest; nobody waits where an older one is unread.
+
+    Return what is brought, and the signals' rows.
+    """
+    delivery, rows = deliver.Delivery(), list[list[object]]()
+    waiting: dict[tuple[uuid.UUID, str], deque[deliver.Waiting]] = defaultdict(deque)
+    for wait in waits:
+        waiting[(wait.execution_id, wait.name)].append(wait)
+    for place, message in enumerate(fresh):
+        item, sent_id = items[message.execution_id], message.sent_id
+        item.unread += 1
+        told = {"name": message.name, "by": message.sender, **({"id": sent_id} if sent_id else {})}
+        item.run([Emit("signal.received", data=told)])
+        queue = waiting[(item.id, message.name)]
+        brought = queue.popleft() if queue else None
+        if brought is not None:
+            consumed(item, brought.node, brought.attempt, brought.name, sent_id)
+            delivery.bring(item, brought, f'signal "{message.name}"', value=message.payload)
+        read = [item.now, brought.run_id] if brought is not None else [None, None]
+        about = [item.id, message.name, message.payload, message.sender, sent_id]
+        rows.append([place, *about, item.now, *read])
+    return delivery, rows
+
+
 _SIGNAL = {
     "place": "int",
     "execution_id": "uuid",
@@ -83,68 +149,16 @@ _SIGNAL = {
     "sender": "text",
     "sent_id": "text",
     "received_at": "time",
+    "consumed_at": "time",
+    "node_run_id": "id",
 }
 
 
-def _insert(
-    connection: BaseDatabaseWrapper,
-    items: dict[uuid.UUID, Locked],
-    messages: Sequence[Message],
-    known: Known,
-) -> list[int | None]:
-    """Write the messages; return their ids, None for one that was accepted before."""
-    ids: list[int | None] = []
-    fresh: list[list[object]] = []
-    for place, message in enumerate(messages):
-        item, about = items[message.execution_id], (message.execution_id, message.sent_id)
-        if message.sent_id is not None and about in known:
-            ids.append(None)
-            continue
-        known.add(about)
-        ids.append(0)
-        row = [place, item.id, message.name, message.payload, message.sender, message.sent_id, item.now]
-        fresh.append(row)
-    if fresh:
-        names = ", ".join(name for name in _SIGNAL if name != "place")
-        text = (
-            f"INSERT INTO orchestration_signal ({names}) SELECT {names}"
-            f" FROM {sql.recordset(connection.vendor, _SIGNAL)} WHERE true ORDER BY r.place RETURNING id"
-        )
-        # They are numbered in the order in which they are inserted, which is that of their places.
-        given = sorted(row[0] for row in execute(connection, text, [sql.records(connection, fresh)]))
-        numbers = iter(given)
-        ids = [next(numbers) if id is not None else None for id in ids]
-    return ids
-
-
-def _known(connection: BaseDatabaseWrapper, messages: Sequence[Message]) -> Known:
-    """Return which of the messages that their senders have named were accepted before."""
-    if not (named := [message for message in messages if message.sent_id is not None]):
-        return set()
-    keys = [sql.key(connection, message.execution_id) for message in named]
-    whose, ids = sql.one_of(connection, "execution_id", keys, "uuid")
-    sent, param = sql.one_of(connection, "sent_id", [message.sent_id for message in named], "text")
-    text = f"SELECT execution_id, sent_id FROM orchestration_signal WHERE {whose} AND {sent}"
-    return {(read_uuid(row[0]), row[1]) for row in execute(connection, text, [ids, param])}
-
-
-def _deliver(
-    connection: BaseDatabaseWrapper, items: dict[uuid.UUID, Locked], fresh: Sequence[tuple[int, Message]]
-) -> deliver.Delivery:
-    """Give each signal to whoever has waited for it the longest; nobody waits where an older one is unread."""
-    delivery = deliver.Delivery()
-    whose, ids = deliver.of_executions(connection, {message.execution_id for _, message in fresh})
-    named, names = sql.one_of(connection, "w.name", sorted({message.name for _, message in fresh}), "text")
-    waiting: dict[tuple[uuid.UUID, str], deque[deliver.Waiting]] = defaultdict(deque)
-    for wait in deliver.waits(connection, items, f"w.kind = 'signal' AND {whose} AND {named}", [ids, names]):
-        waiting[(wait.execution_id, wait.name)].append(wait)
-    for id, message in fresh:
-        item = items[message.execution_id]
-        item.unread += 1
-        told = {"name": message.name, "by": message.sender}
-        item.run(
-            [Emit("signal.received", data={**told, **({"id": message.sent_id} if message.sent_id else {})})]
-        )
-        if queue := waiting[(item.id, message.name)]:
-            delivery.consume(item, queue.popleft(), id, message.payload, message.sent_id)
-    return delivery
+def _insert(connection: BaseDatabaseWrapper, rows: Sequence[Sequence[object]]) -> Statement:
+    """Return what writes signals, numbered in the order of their places."""
+    names = ", ".join(name for name in _SIGNAL if name != "place")
+    text = (
+        f"INSERT INTO orchestration_signal ({names}) SELECT {names}"
+        f" FROM {sql.recordset(connection.vendor, _SIGNAL)} WHERE true ORDER BY r.place"
+    )
+    return text, [sql.records(connection, rows)]

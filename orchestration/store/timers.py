@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from . import clock, deliver, journal
-from .locked import lock, read_uuid
-from .sql import execute
+from .locked import lock_statement, read_locked, read_uuid
+from .sql import Statement, execute
+from .transaction import transaction
 from .versions import graph_of
 
 BATCH = 200  # executions that one transaction locks
@@ -41,25 +42,28 @@ def next_due(using: str = DEFAULT_DB_ALIAS) -> float | None:
 def fire(ids: Sequence[uuid.UUID], using: str = DEFAULT_DB_ALIAS) -> None:
     """Let bodies go on whose waits' time has come; executions that somebody else has locked are left out."""
     connection = connections[using]
-    with transaction.atomic(using=using, savepoint=False):
-        items = lock(connection, sorted(ids), graph_of, skip=True)
-        if not items:
-            return
-        delivery = deliver.Delivery()
-        whose, keys = deliver.of_executions(connection, items)
-        now = clock.sql(connection)
-        for wait in deliver.waits(connection, items, f"{whose} AND w.wake_at <= {now}", [keys]):
+    whose, keys = deliver.of_executions(connection, ids)
+    due = f"{whose} AND w.wake_at <= {clock.sql(connection)}"
+    with transaction(connection) as turn:
+        locked, waits, over = turn.run(
+            [
+                lock_statement(connection, sorted(ids), skip=True),
+                deliver.asking(connection, due, [keys]),
+                _left_over(connection, whose, keys),
+            ]
+        )
+        items, delivery = read_locked(locked, graph_of), deliver.Delivery()
+        for wait in deliver.read(items, waits):
             came = journal.VALUE if wait.kind == "sleep" else journal.TIMEOUT
-            item = items[wait.execution_id]
-            delivery.bring(item, wait, _reason(wait), came=came)
-        delivery.over += _left_over(connection, whose, keys)
-        deliver.write(connection, list(items.values()), delivery)
+            delivery.bring(items[wait.execution_id], wait, _reason(wait), came=came)
+        delivery.over += [row[0] for row in over if read_uuid(row[1]) in items]
+        turn.finish(deliver.writing(connection, items.values(), delivery))
 
 
 def _reason(wait: deliver.Waiting) -> str:
     return "it has slept" if wait.kind == "sleep" else f'no {wait.kind} "{wait.name}" came in time'
 
 
-def _left_over(connection: BaseDatabaseWrapper, whose: str, keys: object) -> list[int]:
-    text = f"SELECT w.id FROM {_DUE.format(now=clock.sql(connection))} AND n.status <> 'waiting' AND {whose}"
-    return [row[0] for row in execute(connection, text, [keys])]
+def _left_over(connection: BaseDatabaseWrapper, whose: str, keys: object) -> Statement:
+    due = _DUE.format(now=clock.sql(connection))
+    return f"SELECT w.id, w.execution_id FROM {due} AND n.status <> 'waiting' AND {whose}", [keys]

@@ -15,6 +15,7 @@ from orchestration.engine.errors import IllegalMove
 from orchestration.engine.expressions import parse, truth
 from orchestration.engine.fold import Folded, fold
 from orchestration.engine.graph import Graph
+from orchestration.engine.parking import Wait, wake
 from orchestration.engine.policies import AtLeast, Join
 from orchestration.engine.recovery import key_of, owner, served
 from orchestration.engine.states import EXECUTION_TERMINAL, Outcome, check_node_move
@@ -101,6 +102,8 @@ class Simulation:
         """Settle a claimed row; `waves` bounds the rows without a body that are settled along."""
         if outcome in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST, Outcome.BLOCKED):
             about.setdefault("error", ERROR)
+        if outcome is Outcome.SUSPENDED:
+            about.setdefault("waits", (Wait("go#1", "signal", "go"),))
         result = Result(key, outcome, duration=1.5, queued=0.5, worker="w/1", **about)
         self._run(self._twice(lambda: decide(self.graph, self.view, result)))
         self._fail_fast()
@@ -183,6 +186,12 @@ class Simulation:
             self._run(self._twice(lambda: verbs.fail_fast(self.view)))
             self.due = [key for key in self.due if self.view.rows[key].verdict]
 
+    def wake(self, key: Key) -> None:
+        """Bring a parked body what it waits for."""
+        assert self.view.rows[key].parked
+        self._run(self._twice(lambda: [*wake(self.view, key, "it came")]))
+        self.close()
+
     def expire(self) -> None:
         self._run(self._twice(lambda: verbs.expire(self.view, 60.0)))
         self.close()
@@ -198,6 +207,9 @@ class Simulation:
 
     def having(self, status: N) -> list[Row]:
         return [row for row in self.view.rows.values() if row.status is status]
+
+    def parked(self) -> list[Row]:
+        return [row for row in self.view.rows.values() if row.parked]
 
     def status(self) -> E:
         return self.view.status
@@ -219,6 +231,8 @@ class Simulation:
                 self.attend(asked[0].key.node, "supply")
             elif blocked := self.having(N.BLOCKED):
                 self.unblock([row.key for row in blocked])
+            elif parked := self.parked():
+                self.wake(parked[0].key)
             elif running := self.having(N.RUNNING):
                 self.settle(running[0].key, Outcome.SUCCEEDED, result='"fair"')
             elif ready := self.claimable():
@@ -314,7 +328,7 @@ class Simulation:
         if row.status.is_terminal:
             now = (row.status, row.result, row.attempt)
             assert self.ended.setdefault(key, now) == now, "what has ended changes no more"
-        if row.status is N.WAITING:
+        if row.status is N.WAITING and not row.parked:
             awaited = [
                 r for k, r in self.view.rows.items() if k.for_node in (key.node, key.for_node) and k != key
             ]

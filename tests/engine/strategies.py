@@ -144,6 +144,7 @@ _OUTCOMES = (
     [Outcome.SUCCEEDED] * 5
     + [Outcome.FAILED] * 3
     + [Outcome.SKIPPED, Outcome.TIMED_OUT, Outcome.LOST, Outcome.RELEASED, Outcome.BLOCKED, Outcome.CANCELLED]
+    + [Outcome.SUSPENDED] * 2
 )
 _VERBS = [
     *(
@@ -177,7 +178,9 @@ def _work(simulation: Simulation, script: Script, choice: int) -> None:
     if (asked := simulation.having(N.ATTENTION)) and (choice == 11 or not (ready or running)):
         simulation.attend(asked[0].key.node, DECISIONS[script.pick(len(DECISIONS))])
         return
-    if ready and (choice < 5 or not running):
+    if (parked := simulation.parked()) and (choice == 10 or not (ready or running)):
+        simulation.wake(parked[script.pick(len(parked))].key)
+    elif ready and (choice < 5 or not running):
         simulation.claim(ready[script.pick(len(ready))].key)
     elif running and choice == 12:
         simulation.heartbeat(running[script.pick(len(running))].key)
@@ -194,6 +197,8 @@ def _settle(simulation, script: Script, key) -> None:
     waves = (500, 0, 1)[script.pick(3)]
     if outcome is Outcome.SUCCEEDED:
         simulation.settle(key, outcome, waves=waves, result='"done"')
+    elif outcome is Outcome.SUSPENDED:
+        simulation.settle(key, outcome, waves=waves, woken=("", "it is there")[script.pick(2)])
     elif outcome is Outcome.LOST:
         simulation.settle(key, outcome, waves=waves, alone=script.pick(2) == 0)
     elif outcome is Outcome.FAILED:

@@ -144,6 +144,24 @@ def _pay(ctx: Any, seen: dict[str, Any]) -> None:
 
 
 @looks
+def talks(ctx: Any, seen: dict[str, Any]) -> Any:
+    """Pay in a step, sleep, wait for the signal "go", and sleep again: what was paid once is not paid again."""
+    ctx.step("pay", lambda: _pay(ctx, seen))
+    ctx.sleep(ctx.params["sleep"])
+    given = ctx.wait_for_signal("go")
+    _fail_if_told(ctx)
+    ctx.sleep(ctx.params["sleep"])
+    return given
+
+
+async def talks_async(ctx: Any) -> Any:
+    """Sleep and wait for the signal "go" at once, on the event loop."""
+    async with _looking(ctx):
+        _, given = await asyncio.gather(ctx.sleep(ctx.params["sleep"]), ctx.wait_for_signal("go"))
+        return given
+
+
+@looks
 def pays_back(ctx: Any, seen: dict[str, Any]) -> str:
     """Undo: pay back what its node has paid, and fail afterwards before the attempt `undone_at`."""
     _pay(ctx, seen)

@@ -153,7 +153,10 @@ class Crew:
 
 def _act(id: uuid.UUID, workflow: Workflow, status: str, generation: int) -> None:
     """Do what the workflow waits for a person to do, once."""
-    if workflow is workflows.mended:
+    if workflow is workflows.talking:
+        for number in (1, 2):  # each counts once, however often it is sent
+            executor.send_signal(id, "go", number, principal=ME, id=f"go-{number}")
+    elif workflow is workflows.mended:
         if status == "failed" and generation == 1:
             executor.retry(id, principal=ME)
     elif status == "running" and NodeRun.objects.filter(execution=id, node="hold").exclude(status="pending"):
@@ -198,7 +201,7 @@ class Trial:
     def expect(self, id: uuid.UUID, workflow: Workflow) -> None:
         """Note an execution that was started, and how its workflow says that it ends."""
         self.expected[id] = workflows.ENDS[workflow.name].status
-        if workflow in (workflows.mended, workflows.rolled_back, workflows.called_off):
+        if workflow in (workflows.mended, workflows.rolled_back, workflows.called_off, workflows.talking):
             self._to_act[id] = workflow
 
     def live(self) -> list[uuid.UUID]:

@@ -108,6 +108,7 @@ _ACTIONS = {
     "execution.terminated": "execution.terminate",
     "execution.paused": "execution.pause",
     "execution.resumed": "execution.resume",
+    "signal.received": "execution.signal",
 }
 
 

@@ -176,7 +176,8 @@ def timers(evidence: Evidence, count: Count) -> None:
     runs = {name_of(run): run for run in evidence.runs.values()}
     starts, repeats = evidence.starts(), Counter[tuple[Name, int]]()
     for name, event in evidence.in_runs():
-        repeats[name, event["attempt"] or 0] += event["type"] in _AGAIN
+        parked = "waits" in event["data"]  # woken, the same attempt's body begins again
+        repeats[name, event["attempt"] or 0] += event["type"] in _AGAIN or parked
     for name, event in evidence.in_runs():
         if event["type"] != "node.retrying":
             continue
@@ -190,10 +191,23 @@ def timers(evidence: Evidence, count: Count) -> None:
         for start in fired:
             at = _moment(start.about["at"])
             count.check(at >= due, f"attempt {attempt + 1} of {_name(run)} began at {at}, due at {due}")
+    _check_sleeps(evidence, count)
     for number, begins in starts.items():
         for start in (each for each in begins if each.about["due"] > each.about["ready"]):
             early = _moment(start.about["at"]) < _moment(start.about["due"])
             count.check(not early, f"{_name(evidence.runs[number])} began early: {start.about}")
+
+
+def _check_sleeps(evidence: Evidence, count: Count) -> None:
+    """Check that no sleep is over early, by the times in the log, which are the database's."""
+    since: dict[Name, dt.datetime] = {}
+    for name, event in evidence.in_runs():
+        waits = event["data"].get("waits", []) if event["type"] == "node.waiting" else []
+        if waits and {wait["kind"] for wait in waits} == {"sleep"}:
+            since[name] = _moment(event["at"]) + dt.timedelta(seconds=min(w["timeout"] for w in waits))
+        elif event["type"] == "node.ready" and name in since:
+            due, at = since.pop(name), _moment(event["at"])
+            count.check(at >= due - dt.timedelta(seconds=EARLY), f"{name} slept until {at}, not until {due}")
 
 
 def _moment(text: str) -> dt.datetime:

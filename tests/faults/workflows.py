@@ -19,6 +19,8 @@ from .bodies import (
     polls,
     step,
     step_async,
+    talks,
+    talks_async,
     undoes_async,
 )
 
@@ -299,8 +301,26 @@ undecided = ends(
     "failed",
     work="failed",
 )
+# --- bodies that wait ------------------------------------------------------------------------------
+
+talking = ends(
+    WorkflowBuilder("f-talking")
+    .add_node("first", step, params=_pause())
+    .add_node(
+        "sync",
+        talks,
+        depends_on=["first"],
+        params=_fails(sleep=0.15, good_at=2),
+        retry=_soon(2, interval=0.1),
+    )
+    .add_node("async", talks_async, depends_on=["first"], params=_pause(sleep=0.2))
+    .add_node("last", step, depends_on=["sync", "async"], params=_pause())
+    .build()
+)
+signalled = ends(WorkflowBuilder("f-signalled").add_node("work", step, queue=RACE).build())
+
 LOAD = (
     *(chain, fan, diamond, flaky, retries, mended, paying),
     *(rescued, bounded, unrescued, choosy, fast),
-    *(undone, rolled_back, called_off),
+    *(undone, rolled_back, called_off, talking),
 )
