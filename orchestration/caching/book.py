@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -15,6 +15,8 @@ from orchestration.engine.graph import NodeSpec
 from orchestration.engine.policies import CachePolicy
 from orchestration.store import clock, sql
 from orchestration.store.sql import execute
+
+from .lightly import returning
 
 COUNTS_KEPT = dt.timedelta(days=30)
 
@@ -79,24 +81,41 @@ def strike(entries: QuerySet[models.CacheEntry]) -> dict[str, list[str]]:
 # --- entries and counts ----------------------------------------------------------------------------
 
 
+_ENTRY = (
+    "key",
+    "store",
+    "scope",
+    "workflow",
+    "node",
+    "body",
+    "tags",
+    "execution",
+    "size",
+    "at",
+    "expires_at",
+)
+
+
 def note_entry(key: str, workflow: str, spec: NodeSpec, execution: str, size: int, at: dt.datetime) -> None:
     """Enter a result of a node with a cache that a store has taken."""
     policy = spec.cache
     assert policy is not None
-    about: dict[str, Any] = {
-        "store": policy.store,
-        "scope": policy.scope,
-        "workflow": workflow,
-        "node": spec.id,
-        "body": spec.body,
-    }
-    about |= {"tags": [*policy.tags], "execution": execution, "size": size}
-    times = {"at": at, "expires_at": at + dt.timedelta(seconds=policy.ttl)}
-    models.CacheEntry.objects.bulk_create(
-        [models.CacheEntry(key=key, **about, **times)],
-        update_conflicts=True,
-        unique_fields=["key"],
-        update_fields=[*about, *times],
+    about = [policy.store, policy.scope, workflow, spec.id, spec.body, sql.to_json(policy.tags)]
+    until = at + dt.timedelta(seconds=policy.ttl)
+    values = [key, *about, sql.key(connection, uuid.UUID(execution)), size, _moment(at), _moment(until)]
+    renewed = ", ".join(f"{name} = excluded.{name}" for name in _ENTRY[1:])
+    text = (
+        f"INSERT INTO orchestration_cacheentry ({', '.join(_ENTRY)}) VALUES ({', '.join(['%s'] * len(_ENTRY))})"
+        f" ON CONFLICT (key) DO UPDATE SET {renewed} {returning(connection, 'key')}"
+    )
+    execute(connection, text, values)
+
+
+def _moment(at: dt.datetime) -> str:
+    return (
+        at.isoformat()
+        if sql.is_postgres(connection)
+        else at.replace(tzinfo=None).isoformat(" ", "microseconds")
     )
 
 
@@ -107,10 +126,9 @@ def count(workflow: str, node: str, *, hit: bool) -> None:
         "INSERT INTO orchestration_cachecount (workflow, node, minute, hits, misses) VALUES (%s, %s, %s, %s, %s)"
         " ON CONFLICT (workflow, node, minute) DO UPDATE SET"
         " hits = orchestration_cachecount.hits + excluded.hits,"
-        " misses = orchestration_cachecount.misses + excluded.misses"
+        f" misses = orchestration_cachecount.misses + excluded.misses {returning(connection, 'hits')}"
     )
-    moment = minute.isoformat() if sql.is_postgres(connection) else minute.replace(tzinfo=None).isoformat(" ")
-    execute(connection, text, [workflow, node, moment, int(hit), int(not hit)])
+    execute(connection, text, [workflow, node, _moment(minute), int(hit), int(not hit)])
 
 
 def forget_old() -> None:

@@ -20,6 +20,8 @@ from orchestration.store.claim import Claim
 from orchestration.store.locked import read_uuid
 from orchestration.store.sql import execute
 
+from .lightly import returning
+
 DELAY = 300.0  # seconds for which a claim is handed back; who waits is woken long before, as a rule
 _LIVES = (
     "EXISTS (SELECT 1 FROM orchestration_noderun n WHERE n.id = {of}.run_id AND n.fence = {of}.fence"
@@ -32,13 +34,14 @@ def take(key: str, claim: Claim) -> uuid.UUID | None:
     values = [key, claim.run_id, claim.fence, sql.key(connection, claim.execution_id)]
     begin = (
         "INSERT INTO orchestration_cacheflight (key, run_id, fence, execution) VALUES (%s, %s, %s, %s)"
-        " ON CONFLICT (key) DO NOTHING RETURNING key"
+        f" ON CONFLICT (key) DO NOTHING {returning(connection, 'key')}"
     )
     # Two statements: what is seen of the flight was committed after its claim, so the next one sees that too.
     take_over = f"""
         UPDATE orchestration_cacheflight SET run_id = %s, fence = %s, execution = %s
         WHERE key = %s AND run_id = %s AND fence = %s
-        AND (run_id = %s OR NOT {_LIVES.format(of="orchestration_cacheflight")}) RETURNING key
+        AND (run_id = %s OR NOT {_LIVES.format(of="orchestration_cacheflight")})
+        {returning(connection, "key")}
     """
     while not execute(connection, begin, values):
         look = "SELECT run_id, fence, execution FROM orchestration_cacheflight WHERE key = %s"
@@ -57,14 +60,15 @@ def wait(key: str, claim: Claim) -> None:
     text = (
         "INSERT INTO orchestration_cachewait (run_id, fence, key) VALUES (%s, %s, %s)"
         " ON CONFLICT (run_id) DO UPDATE SET fence = excluded.fence, key = excluded.key"
+        f" {returning(connection, 'run_id')}"
     )
     execute(connection, text, [claim.run_id, claim.fence, key])
 
 
 def end(key: str, claim: Claim) -> None:
     """End the claim's flight, if it has one, and let those go on who wait for it."""
-    ours = "DELETE FROM orchestration_cacheflight WHERE key = %s AND run_id = %s AND fence = %s RETURNING key"
-    if execute(connection, ours, [key, claim.run_id, claim.fence]):
+    ours = "DELETE FROM orchestration_cacheflight WHERE key = %s AND run_id = %s AND fence = %s"
+    if execute(connection, f"{ours} {returning(connection, 'key')}", [key, claim.run_id, claim.fence]):
         _let_go("w.key = %s", [key])
 
 

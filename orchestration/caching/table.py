@@ -9,6 +9,9 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.db import connection
 
 from orchestration.store import clock
+from orchestration.store.sql import execute, is_postgres
+
+from .lightly import returning
 
 _TABLE = "orchestration_cachedvalue"
 
@@ -21,7 +24,7 @@ class TableCache(BaseCache):
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         text = f"SELECT value FROM {_TABLE} WHERE key = %s AND {self._valid()}"
-        found = _ask(text, [self._key(key, version)])
+        found = execute(connection, text, [self._key(key, version)])
         return json.loads(found[0][0]) if found else default
 
     def set(self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> None:
@@ -31,47 +34,47 @@ class TableCache(BaseCache):
         return self._put(key, value, timeout, version, f"WHERE NOT {self._valid(f'{_TABLE}.')}")
 
     def _put(self, key: Any, value: Any, timeout: Any, version: int | None, where: str) -> bool:
+        until, seconds = self._until(timeout)
         text = f"""
-            INSERT INTO {_TABLE} (key, value, expires_at) VALUES (%s, %s, {self._until(timeout)})
+            INSERT INTO {_TABLE} (key, value, expires_at) VALUES (%s, %s, {until})
             ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at {where}
-            RETURNING key
+            {returning(connection, "key")}
         """
         written = json.dumps(value, separators=(",", ":"))
-        return bool(_ask(text, [self._key(key, version), written]))
+        return bool(execute(connection, text, [self._key(key, version), written, *seconds]))
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
-        until = self._until(timeout)
+        until, seconds = self._until(timeout)
         text = f"UPDATE {_TABLE} SET expires_at = {until} WHERE key = %s AND {self._valid()} RETURNING key"
-        return bool(_ask(text, [self._key(key, version)]))
+        return bool(execute(connection, text, [*seconds, self._key(key, version)]))
 
     def delete(self, key: Any, version: int | None = None) -> bool:
         text = f"DELETE FROM {_TABLE} WHERE key = %s RETURNING key"
-        return bool(_ask(text, [self._key(key, version)]))
+        return bool(execute(connection, text, [self._key(key, version)]))
 
     def has_key(self, key: Any, version: int | None = None) -> bool:
         return self.get(key, self, version) is not self
 
     def clear(self) -> None:
-        _ask(f"DELETE FROM {_TABLE}", [])
+        execute(connection, f"DELETE FROM {_TABLE}", [])
 
     def _key(self, key: Any, version: int | None) -> str:
         return str(self.make_and_validate_key(key, version=version))
 
-    def _until(self, timeout: Any) -> str:
+    def _until(self, timeout: Any) -> tuple[str, list[float]]:
+        """Return the expression for when the value's time is over, and its parameters: its text must not vary."""
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
-        return "NULL" if seconds is None else clock.sql(connection, float(seconds))
+        if seconds is None:
+            return "NULL", []
+        if not is_postgres(connection):
+            return clock.sql(connection, float(seconds)), []
+        return f"{clock.sql(connection)} + %s * interval '1 s'", [float(seconds)]
 
     @staticmethod
     def _valid(of: str = "") -> str:
         return f"({of}expires_at IS NULL OR {of}expires_at > {clock.sql(connection)})"
 
 
-def _ask(text: str, params: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(text, params)
-        return list(cursor.fetchall()) if cursor.description else []
-
-
 def forget_expired() -> None:
     """Delete the values whose time is over."""
-    _ask(f"DELETE FROM {_TABLE} WHERE expires_at <= {clock.sql(connection)}", [])
+    execute(connection, f"DELETE FROM {_TABLE} WHERE expires_at <= {clock.sql(connection)}", [])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 
@@ -22,6 +24,7 @@ from orchestration.models import (
     ExecutionEvent,
     Workflow,
 )
+from orchestration.store import sql
 from orchestration.store.versions import graph_of
 from security.principals import Principal
 
@@ -154,10 +157,10 @@ def sources(execution: Execution, graph: Graph) -> dict[Key, Source]:
 
 def refreshes(execution_id: uuid.UUID) -> bool:
     """Say whether the execution was started to renew what is cached; its first event knows."""
-    first = (
-        ExecutionEvent.objects.filter(execution=execution_id, seq=1).values_list("data", flat=True).first()
-    )
-    return bool((first or {}).get("refresh"))
+    data = sql.json_text(connection, "data")
+    text = f"SELECT {data} FROM orchestration_executionevent WHERE execution_id = %s AND seq = 1"  # noqa: S608
+    first = sql.execute(connection, text, [sql.key(connection, execution_id)])
+    return bool(first and json.loads(first[0][0]).get("refresh"))
 
 
 def awaited(execution: Execution, graph: Graph) -> dict[int, str]:
