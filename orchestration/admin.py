@@ -32,8 +32,11 @@ from .models import (
     CacheWait,
     Execution,
     ExecutionEvent,
+    JournalEntry,
     LogLine,
     NodeRun,
+    Signal,
+    Wait,
     WorkerNode,
     Workflow,
     WorkflowVersion,
@@ -205,7 +208,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("rows"))
     def rows(self, execution: Execution) -> Any:
-        names = ("noderun", "executionevent", "logline", "artifact")
+        names = ("noderun", "executionevent", "logline", "artifact", "signal", "wait")
         return _lists(names, "execution__id__exact", execution.pk)
 
 
@@ -224,13 +227,43 @@ class NodeRunAdmin(OfExecution):
     )
     fields = (
         *("execution", "page", "node", "index", "for_node", "generation", "superseded"),
-        *("status", "verdict", "held", "attempt", "losses", "ok", "failed", "skipped"),
+        *("status", "verdict", "held", "attempt", "parked", "losses", "ok", "failed", "skipped", "rows"),
         *("queue", "lane", "priority", "available_at", "worker", "fence", "lease_until"),
         *("ready_at", "started_at", "finished_at", "progress_json", "error_json", "result_json"),
     )
     progress_json = _json("progress", _("progress"))
     error_json = _json("error", _("error"))
     result_json = _json("result", _("result"))
+
+    @admin.display(description=_("rows"))
+    def rows(self, run: NodeRun) -> Any:
+        return _lists(("journalentry", "wait"), "node_run__id__exact", run.pk)
+
+
+@admin.register(JournalEntry)
+class JournalEntryAdmin(ReadOnlyAdmin):
+    heavy = ("value",)
+    list_display = ("id", "node_run_id", "kind", "key", "came", "at")
+    fields = ("node_run", "kind", "key", "came", "at", "value_json")
+    value_json = _json("value", _("value"))
+
+
+@admin.register(Signal)
+class SignalAdmin(OfExecution):
+    heavy = ("payload",)
+    list_display = ("id", "name", "sender", "received_at", "consumed_at", "execution_link", "page")
+    fields = (
+        *("execution", "page", "name", "sender", "sent_id"),
+        *("received_at", "consumed_at", "node_run", "payload_json"),
+    )
+    payload_json = _json("payload", _("payload"))
+
+
+@admin.register(Wait)
+class WaitAdmin(OfExecution):
+    list_display = ("id", "kind", "name", "since", "wake_at", "execution_link", "page")
+    fields = ("execution", "page", "node_run", "kind", "name", "key", "since", "wake_at", "about_json")
+    about_json = _json("about", _("about"))
 
 
 @admin.register(ExecutionEvent)
@@ -275,7 +308,7 @@ class ArtifactAdmin(OfExecution):
 
 @admin.register(BulkAct)
 class BulkActAdmin(ReadOnlyAdmin):
-    heavy = ("principal", "query", "reason")
+    heavy = ("principal", "query", "reason", "options")
     search_by = ("id", None)
     search_help_text = _("A bulk act's id")
     ordering = ("-created_at",)

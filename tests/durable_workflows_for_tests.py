@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 
 from orchestration import RetryPolicy, SignalTimeout, WorkflowBuilder
@@ -40,6 +42,23 @@ def naps(ctx: Any) -> str:
 
 
 @recorded
+def works_between_naps(ctx: Any) -> str:
+    for _ in range(3):
+        ctx.step("work", time.sleep, 0.2)
+        ctx.sleep(0.5)
+    return "done"
+
+
+@recorded
+def asks(ctx: Any) -> Any:
+    about = ctx.input or {}
+    return ctx.wait_for_approval("go live", text="May it go live?", form=FORM, **about)
+
+
+FORM = {"type": "object", "properties": {"window": {"type": "string"}}, "required": ["window"]}
+
+
+@recorded
 def collects(ctx: Any) -> list[Any]:
     return [ctx.wait_for_signal("item") for _ in range(ctx.input or 3)]
 
@@ -49,6 +68,14 @@ def fails_after_a_step(ctx: Any) -> str:
     kept = ctx.step("effect", lambda: _noted(ctx, "effect"))
     if ctx.attempt < 3:
         raise ConnectionError("not yet")
+    return kept
+
+
+@recorded
+def fails_unless_fixed(ctx: Any) -> str:
+    kept = ctx.step("effect", lambda: _noted(ctx, "effect"))
+    if not Path(ctx.input["fixed"]).exists():
+        raise ValueError("not fixed yet")
     return kept
 
 
@@ -103,11 +130,15 @@ waiting = single("d-waiting", waits, then=True)
 patient = single("d-patient", waits, params={"timeout": 30})
 giving_up = single("d-giving-up", gives_up)
 napping = single("d-napping", naps, then=True)
+asking = single("d-asking", asks)
+timed = single("d-timed", works_between_naps, timeout=1.5)
+too_long = single("d-too-long", works_between_naps, timeout=0.5)
 collecting = single("d-collecting", collects)
 two_collectors = (
     WorkflowBuilder("d-two-collectors").add_node("one", collects).add_node("two", collects).build()
 )
 stepping = single("d-stepping", fails_after_a_step, retry=RetryPolicy(max_attempts=3, initial_interval=0.05))
+fixable = single("d-fixable", fails_unless_fixed)
 leaving = single("d-leaving", diverges, params={"how": "leaves"})
 stepping_instead = single("d-stepping-instead", diverges, params={"how": "steps"})
 swallowing = single("d-swallowing", swallows_everything)

@@ -26,6 +26,7 @@ from orchestration import RetryPolicy, WorkflowBuilder
 from orchestration.engine.builder import Workflow
 from orchestration.engine.codec import dump_payload
 from orchestration.engine.decide import Result
+from orchestration.engine.parking import Wait
 from orchestration.engine.states import Outcome
 from orchestration.models import Artifact, Execution, NodeRun, WorkerNode
 from orchestration.store import clock, versions
@@ -55,6 +56,7 @@ class Act:
     progress: tuple[float, str] | None = None
     files: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)  # name -> content type, bytes
     blocked: str = ""
+    waits: Sequence[Wait] = ()
 
 
 Script = Mapping[str, Act | Sequence[Act]]
@@ -106,6 +108,12 @@ def start_execution(
     with at(-ago):
         started = start(versions.version_of(workflow), [order])
     return Execution.objects.select_related("workflow", "version").get(pk=started[0].id)
+
+
+def park(workflow: Workflow, *waits: Wait, node: str = "work", ago: float = 5.0, **options: Any) -> Execution:
+    """Start an execution, and let its node wait for these."""
+    execution = start_execution(workflow, ago=ago, **options)
+    return play(execution, {node: Act(seconds=0.1, waits=waits)})
 
 
 def worker_node(name: str = "worker-1", *, slots: int = 4, ago: float = 1.0, **options: Any) -> WorkerNode:
@@ -198,7 +206,9 @@ class _Stage:
         with at(self.begin + ends):
             self._log(held, act, ends)
             result, error, outcome = act.result, None, Outcome.SUCCEEDED
-            if act.blocked:
+            if act.waits:
+                outcome = Outcome.SUSPENDED
+            elif act.blocked:
                 outcome, error = (
                     Outcome.BLOCKED,
                     {"type": "UnknownTask", "types": ["UnknownTask"], "message": act.blocked},
@@ -216,6 +226,7 @@ class _Stage:
                 duration=round(act.seconds * 1000, 1),
                 queued=held.queued,
                 worker="worker-1",
+                waits=tuple(act.waits),
             )
             settle_alone(Settled(held, about))
 

@@ -46,6 +46,13 @@ class Reason(Body):
     reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
 
 
+class Approval(Body):
+    node = serializers.CharField(max_length=200)
+    approved = serializers.BooleanField()
+    form = AnyJSON(required=False, allow_null=True, default=None)
+    comment = serializers.CharField(max_length=2000, allow_blank=True, default="")
+
+
 class Cancel(Reason):
     rollback = serializers.BooleanField(default=False)
 
@@ -81,12 +88,12 @@ class BulkPreview(Body):
     ids = serializers.ListField(child=serializers.CharField(max_length=40), allow_null=True, default=None)
     filter = AnyJSON(required=False, allow_null=True, default=None)
     selection = serializers.CharField(allow_null=True, default=None)
+    options = AnyJSON(required=False, default=dict)
 
 
 class BulkStart(BulkPreview):
     confirm = serializers.CharField(max_length=100)
     reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
-    options = AnyJSON(required=False, default=dict)
 
 
 class Invalidation(Reason):

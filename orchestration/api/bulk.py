@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from orchestration import bulk
+from orchestration import bulk, queries
 from orchestration.bulk import Selection
 from orchestration.engine.errors import InvalidOption
 from orchestration.models import BulkAct
@@ -31,14 +31,32 @@ class Preview(Endpoint):
     def post(self, request: Request) -> Response:
         query.only(request)
         fields = self.body(bodies.BulkPreview)
-        found = bulk.preview(self.principal, fields["verb"], _selection(fields, self.principal))
+        selection = _selection(fields, self.principal)
+        found = bulk.preview(self.principal, fields["verb"], selection, fields["options"])
         return Response(shapes.bulk_preview(found))
 
 
 class Bulk(Endpoint):
-    """POST the same with a confirmation: it begins, and answers at once."""
+    """GET: the bulk acts one may see, newest first, in pages. POST: a dry run's fields and a confirmation begin one."""
 
-    required_actions = {"post": CONSOLE_OPEN}
+    required_actions = {"get": CONSOLE_OPEN, "post": CONSOLE_OPEN}
+
+    def get(self, request: Request) -> Response:
+        query.only(request, "after", "before", "limit")
+        page = queries.page(
+            bulk.acts(self.principal),
+            after=query.text(request, "after"),
+            before=query.text(request, "before"),
+            limit=query.whole(request, "limit", 50, least=1, most=200),
+        )
+        counts = bulk.counts_of(page.items)
+        return Response(
+            {
+                "results": [_linked(request, act, counts[act.pk]) for act in page.items],
+                "next": query.turned(request, "after", page.next),
+                "previous": query.turned(request, "before", page.previous),
+            }
+        )
 
     def post(self, request: Request) -> Response:
         query.only(request)
@@ -61,7 +79,9 @@ class BulkDetail(Endpoint):
         items = list(bulk.refused_items(act, query.whole(request, "after", 0), limit + 1))
         refused = [shapes.bulk_refusal(item) for item in items[:limit]]
         following = str(items[limit - 1].pk) if len(items) > limit else None
-        return Response(_linked(request, act) | {"refusals": refused, "next": _turned(request, following)})
+        return Response(
+            _linked(request, act) | {"refusals": refused, "next": query.turned(request, "after", following)}
+        )
 
 
 class BulkStop(Endpoint):
@@ -88,15 +108,7 @@ def _selection(fields: Mapping[str, Any], principal: Principal) -> Selection:
     return Selection.of_ids(given["ids"]) if "ids" in given else Selection.of_query(given["filter"])
 
 
-def _linked(request: Request, act: BulkAct) -> shapes.JSON:
+def _linked(request: Request, act: BulkAct, counts: bulk.Counts | None = None) -> shapes.JSON:
     executions = f"{reverse('api:executions', request=request)}?bulk={act.pk}"
     url = reverse("api:bulk_act", args=[act.pk], request=request)
-    return shapes.bulk_act(act) | {"url": url, "executions": executions}
-
-
-def _turned(request: Request, after: str | None) -> str | None:
-    if after is None:
-        return None
-    params = request.query_params.copy()
-    params["after"] = after
-    return request.build_absolute_uri(f"{request.path}?{params.urlencode()}")
+    return shapes.bulk_act(act, counts or bulk.counts(act)) | {"url": url, "executions": executions}

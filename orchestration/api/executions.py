@@ -45,8 +45,8 @@ class Executions(Endpoint):
         return Response(
             {
                 "results": results,
-                "next": _turned(request, "after", page.next),
-                "previous": _turned(request, "before", page.previous),
+                "next": query.turned(request, "after", page.next),
+                "previous": query.turned(request, "before", page.previous),
             }
         )
 
@@ -144,14 +144,19 @@ class Signals(Control):
 
 
 class Events(ExecutionEndpoint):
-    """The events after a number, oldest first; `next` is what to ask after the next time."""
+    """The events after a number, oldest first; `next` is what to ask after the next time.
+
+    Each may carry the traceback of an attempt, so they come to those who ask: `tracebacks=1`.
+    """
 
     required_actions = {"get": EXECUTION_VIEW}
 
     def get(self, request: Request, id: UUID) -> Response:
-        query.only(request, "after", "limit")
+        query.only(request, "after", "limit", "tracebacks")
         after = query.whole(request, "after", 0)
-        events = queries.events_after(id, after, query.whole(request, "limit", 1000, least=1, most=1000))
+        limit = query.whole(request, "limit", 1000, least=1, most=1000)
+        tracebacks = bool(query.whole(request, "tracebacks", 0, most=1))
+        events = queries.events_after(id, after, limit, tracebacks=tracebacks)
         return Response({"events": events, "next": events[-1]["seq"] if events else after})
 
 
@@ -183,17 +188,6 @@ def linked(request: Request, shape: shapes.JSON) -> shapes.JSON:
 
 def _page(id: str) -> str:
     return reverse("execution", args=[id])
-
-
-def _turned(request: Request, name: str, token: str | None) -> str | None:
-    """Return this list's address at another page."""
-    if token is None:
-        return None
-    params = request.query_params.copy()
-    for cursor in ("after", "before"):
-        params.pop(cursor, None)
-    params[name] = token
-    return request.build_absolute_uri(f"{request.path}?{params.urlencode()}")
 
 
 def _idempotency_key(request: Request, in_body: str | None) -> str | None:

@@ -38,3 +38,14 @@ def text(request: Request, name: str) -> str | None:
         expected = "a text without NUL characters"
         raise InvalidOption(option=f'The query parameter "{name}"', value=value, expected=expected)
     return value or None
+
+
+def turned(request: Request, name: str, token: str | None) -> str | None:
+    """Return this list's address at another page."""
+    if token is None:
+        return None
+    params = request.query_params.copy()
+    for cursor in ("after", "before"):
+        params.pop(cursor, None)
+    params[name] = token
+    return request.build_absolute_uri(f"{request.path}?{params.urlencode()}")

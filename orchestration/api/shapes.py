@@ -12,7 +12,7 @@ from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, CachePolicy, Handles
 from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key
-from orchestration.models import Artifact, BulkAct, BulkItem, Execution, NodeRun, WorkflowVersion
+from orchestration.models import Artifact, BulkAct, BulkItem, Execution, NodeRun, Wait, WorkflowVersion
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.queries.events import instant
 from orchestration.store.versions import graph_of
@@ -196,16 +196,16 @@ def bulk_preview(found: bulk.Preview) -> JSON:
     }
 
 
-def bulk_act(act: BulkAct) -> JSON:
+def bulk_act(act: BulkAct, counts: bulk.Counts) -> JSON:
     """Return a bulk act and how far it has come."""
     return {
         "id": str(act.pk),
         "verb": act.verb,
-        "options": act.options,
+        "options": bulk.without_input(act.options),
         "reason": act.reason,
         "query": act.query,
         "status": act.status,
-        **bulk.counts(act)._asdict(),
+        **counts._asdict(),
         "by": act.principal.get("name"),
         "stopped_by": act.stopped_by or None,
         "created_at": instant(act.created_at),
@@ -216,3 +216,21 @@ def bulk_act(act: BulkAct) -> JSON:
 
 def bulk_refusal(item: BulkItem) -> JSON:
     return {"execution": str(item.execution_id), "why": item.why, "at": instant(item.at)}
+
+
+def approval(wait: Wait, may_decide: bool) -> JSON:
+    """Return what asks for an approval, and whether the caller decides."""
+    about = wait.about or {}
+    return {
+        "execution": str(wait.execution_id),
+        "workflow": wait.execution.workflow.name,
+        "node": wait.node_run.node,
+        "name": wait.name,
+        "text": about.get("text", ""),
+        "form": about.get("form"),
+        "roles": about.get("roles", []),
+        "users": about.get("users", []),
+        "since": instant(wait.since),
+        "due": instant(wait.wake_at) if wait.wake_at else None,
+        "may_decide": may_decide,
+    }

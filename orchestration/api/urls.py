@@ -1,5 +1,6 @@
 from django.urls import path, re_path
 
+from .approvals import Approvals, Decide
 from .artifacts import Artifacts, Download
 from .bulk import Bulk, BulkDetail, BulkStop, Preview
 from .caching import Cache, Invalidate
@@ -37,6 +38,8 @@ urlpatterns = [
     *(path(f"{ONE}{verb}/", Anew.as_view(), {"verb": verb}, name=verb) for verb in ("rerun", "fork")),
     path(f"{ONE}preview/", ActPreview.as_view(), name="preview"),
     path(f"{ONE}signals/", Signals.as_view(), name="signals"),
+    path(f"{ONE}approvals/", Decide.as_view(), name="approve"),
+    path("approvals/", Approvals.as_view(), name="approvals"),
     path(f"{ONE}events/", Events.as_view(), name="events"),
     path(f"{ONE}log/", Log.as_view(), name="log"),
     path(f"{ONE}artifacts/", Artifacts.as_view(), name="artifacts"),

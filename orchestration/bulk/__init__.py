@@ -1,8 +1,19 @@
 """One verb for many executions, which are chosen once: a dry run, a typed confirmation, a throttled carrying out."""
 
-from .acts import BulkConflict, Counts, UnknownBulkAct, counts, find, refused_items, start, stop
+from .acts import (
+    BulkConflict,
+    Counts,
+    UnknownBulkAct,
+    acts,
+    counts,
+    counts_of,
+    find,
+    refused_items,
+    start,
+    stop,
+)
 from .carry import carry_out
-from .preview import Group, Preview, preview
+from .preview import Group, Preview, nodes, preview, without_input
 from .selection import Selection, TooMany
 
 __all__ = [
@@ -13,11 +24,15 @@ __all__ = [
     "Selection",
     "TooMany",
     "UnknownBulkAct",
+    "acts",
     "carry_out",
     "counts",
+    "counts_of",
     "find",
+    "nodes",
     "preview",
     "refused_items",
     "start",
     "stop",
+    "without_input",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -14,13 +14,13 @@ from django.utils.translation import ngettext
 from orchestration import executor
 from orchestration.engine.errors import Igon7Error
 from orchestration.models import BulkAct, BulkItem
-from orchestration.store import clock
+from orchestration.store import clock, ids
 from security import audit
 from security.actions import CONSOLE_OPEN
 from security.policies import authorise, visible_to
 from security.principals import Principal
 
-from .preview import check_options, preview
+from .preview import check_options, preview, without_input
 from .selection import Selection, in_parts
 
 ROWS = 1000  # inserted with one statement
@@ -48,6 +48,10 @@ class Counts(NamedTuple):
     refused: int
     left: int
 
+    @property
+    def ended(self) -> int:
+        return self.done + self.refused
+
 
 def start(
     principal: Principal,
@@ -61,22 +65,28 @@ def start(
     """Freeze the selection and leave the rest to the clusters. `confirm` is "cancel 120": the verb, and how many.
 
     What a dry run has frozen is taken as it is; of any other selection, those for which the verb is possible now.
-    Raises InvalidOption, TooMany, BulkConflict and Denied.
+    Raises InvalidOption, NotSerialisable, PayloadTooLarge, TooMany, BulkConflict and Denied.
     """
     authorise(principal, CONSOLE_OPEN)
     given = check_options(verb, options or {})
     why = executor.check_reason(reason)
-    ids = selection.ids if selection.frozen else preview(principal, verb, selection).ids
-    _check_confirmed(verb, len(ids), confirm)
+    chosen = selection.ids if selection.frozen else preview(principal, verb, selection, given).ids
+    _check_confirmed(verb, len(chosen), confirm)
     now = clock.now()
     with transaction.atomic():
         act = BulkAct.objects.create(
-            verb=verb, options=given, reason=why, query=selection.query, principal=principal.to_json(),
-            created_by_id=principal.user_id, total=len(ids), created_at=now, paced_at=now,
+            id=ids.time_ordered(), verb=verb, options=given, reason=why, query=selection.query,
+            principal=principal.to_json(), created_by_id=principal.user_id, total=len(chosen), created_at=now,
+            paced_at=now,
         )  # fmt: skip
-        for some in in_parts(ids, ROWS):
+        for some in in_parts(chosen, ROWS):
             BulkItem.objects.bulk_create(BulkItem(act=act, execution_id=id) for id in some)
-        about = {"executions": len(ids), "query": selection.query, "options": given, "reason": why}
+        about = {
+            "executions": len(chosen),
+            "query": selection.query,
+            "options": without_input(given),
+            "reason": why,
+        }
         audit.record(principal, f"bulk.{verb}", act, details=about)
     return act
 
@@ -114,16 +124,33 @@ def stop(principal: Principal, id: uuid.UUID | str) -> BulkAct:
 def find(principal: Principal, id: uuid.UUID | str) -> BulkAct:
     """Return one's own bulk act (staff: anybody's). Raises UnknownBulkAct."""
     try:
-        return visible_to(principal, BulkAct.objects.all()).get(pk=uuid.UUID(str(id)))
+        return acts(principal).get(pk=uuid.UUID(str(id)))
     except (ValueError, BulkAct.DoesNotExist):
         raise UnknownBulkAct(id=id) from None
 
 
+def acts(principal: Principal) -> QuerySet[BulkAct]:
+    """Return one's own bulk acts (staff: everybody's)."""
+    return visible_to(principal, BulkAct.objects.all())
+
+
+def counts_of(some: Sequence[BulkAct]) -> dict[uuid.UUID, Counts]:
+    """Count what has become of the executions of each, in one query."""
+    rows = BulkItem.objects.filter(act__in=[act.pk for act in some]).order_by()
+    found = {
+        (id, state): number for id, state, number in rows.values_list("act", "state").annotate(Count("id"))
+    }
+    return {
+        act.pk: Counts(
+            act.total, *(found.get((act.pk, state), 0) for state in ("done", "refused", "pending"))
+        )
+        for act in some
+    }
+
+
 def counts(act: BulkAct) -> Counts:
     """Count what has become of its executions."""
-    found = dict(act.items.order_by().values_list("state").annotate(Count("id")))
-    done, refused, left = (found.get(state, 0) for state in ("done", "refused", "pending"))
-    return Counts(act.total, done, refused, left)
+    return counts_of([act])[act.pk]
 
 
 def refused_items(act: BulkAct, after: int = 0, limit: int = 50) -> QuerySet[BulkItem]:

@@ -25,7 +25,7 @@ from orchestration.store import clock
 from security.errors import Denied
 from security.principals import Principal
 
-from .preview import impossible
+from .said import impossible
 
 log = logging.getLogger(__name__)
 

@@ -9,21 +9,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 
 from orchestration import executor
 from orchestration.engine import verbs
+from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import IllegalMove, InvalidOption
 from orchestration.engine.graph import suggest
 from orchestration.engine.states import ExecutionStatus
 from orchestration.models import Execution, Workflow
-from security.actions import EXECUTION_CONTROL
-from security.policies import allowed
+from orchestration.store.versions import graph_of
 from security.principals import Principal
 
+from .said import impossible
 from .selection import Chosen, Selection
 
-_GIVEN = ("execution_id", "principal", "reason", "input")
+_GIVEN = ("execution_id", "principal", "reason")
+_NODES = 200  # that are offered to choose from
 _TEXT_LIMIT = 200
 
 
@@ -55,15 +58,17 @@ class Preview:
         return f"{self.verb} {self.count}"
 
 
-def preview(principal: Principal, verb: str, selection: Selection) -> Preview:
-    """Do nothing but look. Raises InvalidOption and TooMany."""
-    check_verb(verb)
+def preview(
+    principal: Principal, verb: str, selection: Selection, options: Mapping[str, Any] | None = None
+) -> Preview:
+    """Do nothing but look. Raises InvalidOption, NotSerialisable, PayloadTooLarge and TooMany."""
+    node = check_options(verb, options or {}).get("node")
     rows = selection.rows(principal)
     missing = len(selection.ids) - len(rows) if selection.filter is None else 0
     why_not: dict[uuid.UUID, str] = {}
-    may = _may_control(principal, rows)
+    may = _may(principal, verb, rows)
     for row in rows:
-        if sentence := _why_not(verb, row, may):
+        if sentence := _why_not(verb, row, may, node):
             why_not[row.id] = sentence
     groups = Counter(why_not.values())
     if missing:
@@ -73,6 +78,16 @@ def preview(principal: Principal, verb: str, selection: Selection) -> Preview:
     return Preview(verb, len(rows) + missing, ids, refused, selection.freeze(ids, verb, principal))
 
 
+def nodes(principal: Principal, selection: Selection) -> list[str]:
+    """Return nodes from which executions of a selection can be forked, those of most of them first. Raises TooMany."""
+    versions = Counter(row.version_id for row in selection.rows(principal))
+    found: Counter[str] = Counter()
+    for version, count in versions.most_common():
+        graph = graph_of(version)
+        found.update({name: count for name in graph.nodes if not graph.is_companion(name)})
+    return [name for name, _count in found.most_common(_NODES)]
+
+
 def check_verb(verb: str) -> None:
     """Raise InvalidOption unless there is such a verb."""
     if verb not in executor.VERBS:
@@ -80,7 +95,10 @@ def check_verb(verb: str) -> None:
 
 
 def check_options(verb: str, options: Any) -> dict[str, Any]:
-    """Return the verb's options, checked against what its function takes. Raises InvalidOption."""
+    """Return the verb's options, checked against what its function takes.
+
+    Raises InvalidOption, NotSerialisable and PayloadTooLarge.
+    """
     check_verb(verb)
     if not isinstance(options, Mapping):
         raise InvalidOption(option="options", value=options, expected="an object")
@@ -92,7 +110,23 @@ def check_options(verb: str, options: Any) -> dict[str, Any]:
                 option="options", value=name, expected=f'an option of "{verb}". {hint}'.strip()
             )
         _check_value(name, value, known[name].default)
+    for name in needed(verb):
+        if not options.get(name):
+            raise InvalidOption(option=name, value=options.get(name), expected=f"given, to {verb}")
+    if "input" in options and not options.get("node") and verb == "retry":
+        raise InvalidOption(option="input", value="…", expected="left out, unless a node is named")
     return dict(options)
+
+
+def needed(verb: str) -> list[str]:
+    """Return the options without which the verb cannot be done."""
+    return [name for name, each in options_of(verb).items() if each.default is each.empty]
+
+
+def without_input(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as they are told: an input, which may be large, is only said to be another."""
+    told = {name: value for name, value in options.items() if name != "input"}
+    return told | {"edited": True} if "input" in options else told
 
 
 def options_of(verb: str) -> dict[str, inspect.Parameter]:
@@ -103,7 +137,9 @@ def options_of(verb: str) -> dict[str, inspect.Parameter]:
 
 
 def _check_value(name: str, value: Any, default: Any) -> None:
-    if isinstance(default, bool):
+    if name == "input":
+        dump_payload(value, "The input", settings.IGON7_PAYLOAD_LIMIT)
+    elif isinstance(default, bool):
         if not isinstance(value, bool):
             raise InvalidOption(option=name, value=value, expected="true or false")
     elif value is not None and (not isinstance(value, str) or len(value) > _TEXT_LIMIT or "\0" in value):
@@ -111,25 +147,27 @@ def _check_value(name: str, value: Any, default: Any) -> None:
         raise InvalidOption(option=name, value=str(value)[:80], expected=expected)
 
 
-def _may_control(principal: Principal, rows: list[Chosen]) -> dict[int, bool]:
-    """Return for each workflow whether the principal may control its executions."""
+def _may(principal: Principal, verb: str, rows: list[Chosen]) -> dict[int, bool]:
+    """Return for each workflow whether the principal may do the verb to its executions."""
     found = Workflow.objects.in_bulk({row.workflow_id for row in rows})
-    return {
-        id: allowed(principal, EXECUTION_CONTROL, Execution(workflow=workflow))
-        for id, workflow in found.items()
-    }
+    return {id: executor.may(principal, verb, Execution(workflow=workflow)) for id, workflow in found.items()}
 
 
-def _why_not(verb: str, row: Chosen, may: dict[int, bool]) -> str | None:
+def _why_not(verb: str, row: Chosen, may: dict[int, bool], node: str | None) -> str | None:
     if not may.get(row.workflow_id):
+        if verb in executor.STARTING:
+            return _("You may not run “%(workflow)s”.") % {"workflow": row.workflow}
         return _("You may not control the executions of “%(workflow)s”.") % {"workflow": row.workflow}
     try:
-        verbs.check(verb, ExecutionStatus(row.status), row.id)
+        verbs.check(verb, ExecutionStatus(row.status), row.id, node)
     except IllegalMove as no:
         return impossible(no)
-    return None
+    return _no_such_step(row, node) if verb == "fork" and node else None
 
 
-def impossible(no: IllegalMove) -> str:
-    """Return the sentence without the execution's id: it is shown beside it, and is the same for many."""
-    return (_("It is %(state)s, so it cannot %(verb)s. %(hint)s") % no.fields).strip()
+def _no_such_step(row: Chosen, node: str) -> str | None:
+    """Return one sentence for all versions that lack the node, whatever else each of them has."""
+    graph = graph_of(row.version_id)
+    if node in graph.nodes and not graph.is_companion(node):
+        return None
+    return _("Its version has no node “%(node)s” from which it could be forked.") % {"node": node}

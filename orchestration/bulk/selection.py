@@ -35,6 +35,7 @@ class Chosen(NamedTuple):
     status: str
     workflow_id: int
     workflow: str
+    version_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ def _chosen(
     principal: Principal, filters: ExecutionFilter | None = None, limit: int = AT_ONCE, **lookups: Any
 ) -> list[Chosen]:
     rows = queries.executions(principal, filters).filter(**lookups)
-    return [Chosen(*row) for row in rows.values_list("id", "status", "workflow_id", "workflow__name")[:limit]]
+    columns = ("id", "status", "workflow_id", "workflow__name", "version_id")
+    return [Chosen(*row) for row in rows.values_list(*columns)[:limit]]
 
 
 def _is_text(value: Any) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .follow import brief, give_up, not_needed, passed, tell_dependents
+from .follow import brief, give_up, not_needed, passed, tell_dependents, told
 from .graph import Graph
 from .joins import Verdict
 from .parking import Wait, suspend
@@ -60,6 +60,7 @@ class Result:
     left: float | None = None  # seconds to the node's deadline
     waits: tuple[Wait, ...] = ()  # what a suspended body waits for
     woken: str = ""  # what of that is there already
+    ran: float | None = None  # seconds that the attempt has run in all, where it has a timeout
     more: dict[str, Any] | None = None  # what else its event says
 
 
@@ -132,7 +133,7 @@ def _failed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Comm
     assert policy is not None
     yield Requeue(row.key, delay, error=error)
     data = {
-        "error": brief(error),
+        "error": told(error),
         "delay": round(delay * 1000),
         "next": row.attempt + 1,
         "of": policy.max_attempts,

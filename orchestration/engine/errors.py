@@ -172,6 +172,18 @@ class SignalTimeout(Igon7Error, TimeoutError):
     code = "signal_timeout"
 
 
+class ApprovalTimeout(Igon7Error, TimeoutError):
+    """Nobody decided about "{name}" within {timeout:g} s."""
+
+    code = "approval_timeout"
+
+
+class ApprovalRejected(Igon7Error):
+    """{by} rejected "{name}"{comment}"""
+
+    code = "approval_rejected"
+
+
 class ReplayDiverged(Igon7Error):
     """The body does not do what it did before it waited: {detail} Durable calls must come in the same order on each
     run: keep what differs from run to run (the time, chance, what is read elsewhere) in ctx.step()."""

@@ -13,6 +13,9 @@ from .states import NODE_FAILED, NODE_OK, ExecutionStatus, NodeStatus, Outcome
 from .view import Await, Birth, Blame, Command, Count, Doom, Emit, End, Judge, Key, Release, Row, View
 
 N, E = NodeStatus, ExecutionStatus
+# Characters of a traceback's end, which says what was raised and where. An attempt's event stays for good, and a node
+# may have a hundred: what all of them keep has to fit into one answer.
+TRACEBACK_KEPT = 8000
 
 
 def give_up(
@@ -21,10 +24,12 @@ def give_up(
     """Let the next one who may rescue the row try, a person last; then it has failed, and so has whom it served."""
     cancelling = view.status is E.CANCELLING
     who = None if cancelling else rescuer(graph, row.key, error.get("types", ()), tried)
+    # The row goes on to the next attempt's error one day; its first event keeps the traceback of this one.
+    first = {**data, "error": told(error)} if row.status not in (N.WAITING, N.ATTENTION) else data
     if who is not None:
         if row.status is not N.WAITING:
             yield Await(row.key, error)
-        yield Emit("node.waiting", row.key, row.attempt, {**data, "awaits": who.node})
+        yield Emit("node.waiting", row.key, row.attempt, {**first, "awaits": who.node})
         yield Birth(who)
         yield Release(who, held=view.status is E.PAUSED)
         yield Emit("node.ready", who)
@@ -33,7 +38,7 @@ def give_up(
         cancelling or view.doomed or tried == "person"
     ):
         yield Await(row.key, error, N.ATTENTION)
-        yield Emit("node.attention", row.key, row.attempt, data)
+        yield Emit("node.attention", row.key, row.attempt, first)
         return
     yield End(row.key, N.FAILED, error=error)
     yield Emit("node.failed", row.key, row.attempt, data)
@@ -146,8 +151,19 @@ def _with_other_predecessors(graph: Graph, node: str) -> list[str]:
 
 
 def brief(error: dict[str, Any]) -> dict[str, Any]:
-    """Return an error without its traceback, as events carry it."""
+    """Return an error without its traceback, as events carry it whose row keeps the error."""
     kept: dict[str, Any] = {n: error[n] for n in ("node", "type", "message", "code") if n in error}
     if len(str(kept.get("message", ""))) > 2000:
         kept["message"] = str(kept["message"])[:2000] + "…"
     return kept
+
+
+def told(error: dict[str, Any]) -> dict[str, Any]:
+    """Return an error as the event of an attempt carries it that does not end the row: nobody else keeps it."""
+    traceback = error.get("traceback")
+    return {**brief(error), "traceback": tail(str(traceback))} if traceback else brief(error)
+
+
+def tail(traceback: str) -> str:
+    """Return what is kept of an attempt's traceback: its end."""
+    return traceback if len(traceback) <= TRACEBACK_KEPT else "…" + traceback[1 - TRACEBACK_KEPT :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,9 +43,9 @@ def suspend(
         yield from wake(view, row.key, woken)
 
 
-def wake(view: View, key: Key, reason: str) -> Iterator[Command]:
+def wake(view: View, key: Key, reason: str, about: Mapping[str, Any] | None = None) -> Iterator[Command]:
     """Let a parked row go on: its body runs again from the top, in the same attempt."""
     yield Requeue(key, refund=True)
-    yield Emit("node.ready", key, data={"reason": reason})
+    yield Emit("node.ready", key, data={"reason": reason, **(about or {})})
     if view.status is E.PAUSED:
         yield Hold(key, True)

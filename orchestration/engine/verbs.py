@@ -33,6 +33,7 @@ LEGAL: dict[str, frozenset[ExecutionStatus]] = {
     "resume": frozenset({E.PAUSED}),
     "retry": frozenset({E.FAILED, E.CANCELLED, E.TERMINATED}),
     "rerun": frozenset(E),
+    "fork": frozenset(E),
 }
 _HINTS = {
     "cancel": "There is nothing left to cancel.",
@@ -60,6 +61,7 @@ _PAST = {
     "resume": "resumed",
     "retry": "retried",
     "rerun": "rerun",
+    "fork": "forked",
 }
 
 

@@ -6,13 +6,16 @@ denial is recorded in one of its own.
 
 from .acting import SAME, Joint, check_reason, together_with
 from .anew import PREVIEWED, fork, preview, rerun
+from .approvals import approve, may_decide, reject
 from .caching import invalidate_cache
 from .control import (
     RESERVED,
+    STARTING,
     VERBS,
     attend,
     can,
     cancel,
+    may,
     pause,
     resume,
     retry,
@@ -27,16 +30,21 @@ __all__ = [
     "PREVIEWED",
     "RESERVED",
     "SAME",
+    "STARTING",
     "VERBS",
     "Joint",
+    "approve",
     "attend",
     "can",
     "cancel",
     "check_reason",
     "fork",
     "invalidate_cache",
+    "may",
+    "may_decide",
     "pause",
     "preview",
+    "reject",
     "rerun",
     "resume",
     "retry",

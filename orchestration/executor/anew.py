@@ -6,8 +6,6 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from django.db import transaction
-
 from orchestration import inputs
 from orchestration.engine.errors import InvalidOption
 from orchestration.store import fork as store_fork
@@ -72,9 +70,9 @@ def fork(
         forked_from=source.id,
     )
     about = {"reason": check_reason(reason), **({"edited": True} if edited else {})}
-    with transaction.atomic():
+    with commit(source.id) as more:
         id = store_fork.fork(source.id, version, order, node, about)
-        details = {"from": str(source.id), "node": node, **about}
+        details = {"from": str(source.id), "node": node, **about, **more}
         audit.record(principal, "execution.fork", resource_of(id, source.workflow.name), details=details)
     return id
 

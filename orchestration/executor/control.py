@@ -21,7 +21,7 @@ from security.policies import allowed
 from security.principals import Principal
 
 from .acting import SAME, act_on, edited_text
-from .anew import rerun
+from .anew import fork, rerun
 
 
 def cancel(
@@ -115,14 +115,27 @@ RESERVED: dict[str, Callable[..., None]] = {
     "pause": pause,
     "resume": resume,
 }
-VERBS: dict[str, Callable[..., Any]] = {**RESERVED, "retry": retry, "rerun": rerun}
+VERBS: dict[str, Callable[..., Any]] = {**RESERVED, "retry": retry, "rerun": rerun, "fork": fork}
+STARTING = ("rerun", "fork")  # what starts another execution: whoever may run the workflow may do it
 
 
 def can(principal: Principal, execution: models.Execution) -> dict[str, str | None]:
     """Return for each verb None when it is possible now, else the sentence that says why not. Writes nothing."""
-    if not allowed(principal, actions.EXECUTION_CONTROL, execution):
-        return dict.fromkeys(VERBS, "You may not control the executions of this workflow.")
-    return {verb: _why_not(verb, execution) for verb in VERBS}
+    refused = {
+        starts: None if may(principal, verb, execution) else sentence
+        for starts, verb, sentence in (
+            (False, "cancel", "You may not control the executions of this workflow."),
+            (True, "rerun", "You may not run this workflow."),
+        )
+    }
+    return {verb: refused[verb in STARTING] or _why_not(verb, execution) for verb in VERBS}
+
+
+def may(principal: Principal, verb: str, execution: models.Execution) -> bool:
+    """Say whether the principal may do the verb to an execution of this workflow, whatever its state."""
+    if verb in STARTING:
+        return allowed(principal, actions.WORKFLOW_RUN, execution.workflow)
+    return allowed(principal, actions.EXECUTION_CONTROL, execution)
 
 
 def _why_not(verb: str, execution: models.Execution) -> str | None:

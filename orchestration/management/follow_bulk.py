@@ -43,7 +43,10 @@ def follow(act: BulkAct, json: bool, out: OutputWrapper) -> int:
         sys.stderr.write(_("\nNo longer watching; bulk act %s goes on.\n") % act.pk)
         return INTERRUPTED
     if json:
-        out.write(json_module.dumps({"type": "result"} | shapes.bulk_act(act), ensure_ascii=False) + "\n")
+        out.write(
+            json_module.dumps({"type": "result"} | shapes.bulk_act(act, bulk.counts(act)), ensure_ascii=False)
+            + "\n"
+        )
     else:
         _outcome(act, to)
     if act.status == BulkAct.Status.STOPPED:

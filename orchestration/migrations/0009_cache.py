@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orchestration', '0007_messaging'),
+        ('orchestration', '0008_bulk_options'),
     ]
 
     operations = [

@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from .execution import Execution
+from .fields import WrittenJSONField
 
 
 class BulkAct(models.Model):
@@ -23,7 +24,7 @@ class BulkAct(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     verb = models.CharField(_("verb"), max_length=40)
-    options = models.JSONField(_("options"), default=dict)
+    options = WrittenJSONField(_("options"), default=dict)
     reason = models.TextField(_("reason"), blank=True)
     query = models.TextField(
         _("query"), blank=True

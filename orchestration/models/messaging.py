@@ -73,6 +73,8 @@ class Wait(models.Model):
             models.Index(fields=["execution", "kind", "name", "id"], name="wait_for"),
             # Timers: what is due.
             models.Index(fields=["wake_at"], name="wait_due", condition=Q(wake_at__isnull=False)),
+            # The inbox: what asks for an approval, the oldest first.
+            models.Index(fields=["id"], name="wait_approval", condition=Q(kind="approval")),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,6 @@
 """Reads for pages, API and commands; nothing here writes."""
 
+from .approvals import approvals
 from .caching import (
     CacheUse,
     Source,
@@ -30,7 +31,17 @@ from .lists import (
     workflows,
 )
 from .node_why import NodeReasons, runs_around
-from .nodes import RETRYING, calls, display_status, duration_ms, node_run, node_runs, node_view, run_json
+from .nodes import (
+    RETRYING,
+    calls,
+    display_status,
+    duration_ms,
+    failures,
+    node_run,
+    node_runs,
+    node_view,
+    run_json,
+)
 from .paging import Page, page
 from .why import LEFT, Why, culprit, explain, spell_left, why, whys
 
@@ -44,6 +55,7 @@ __all__ = [
     "Page",
     "Source",
     "Why",
+    "approvals",
     "artifact",
     "asking",
     "asking_nodes",
@@ -64,6 +76,7 @@ __all__ = [
     "execution",
     "executions",
     "explain",
+    "failures",
     "giver",
     "held_by",
     "last_log_lines",

@@ -23,19 +23,29 @@ def instant(at: datetime | None) -> str | None:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if at else None
 
 
-def event_json(event: ExecutionEvent) -> dict[str, Any]:
-    """Return {seq, type, at, node, index, attempt, data}."""
-    return {name: getattr(event, name) for name in _COLUMNS} | {"at": instant(event.at)}
+def event_json(event: ExecutionEvent, *, tracebacks: bool = False) -> dict[str, Any]:
+    """Return {seq, type, at, node, index, attempt, data}; tracebacks, which are long, to those who ask for them."""
+    shown = {name: getattr(event, name) for name in _COLUMNS} | {"at": instant(event.at)}
+    return shown if tracebacks else shown | {"data": _brief(event.data)}
 
 
-def events_after(execution_id: uuid.UUID, seq: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+def _brief(data: dict[str, Any]) -> dict[str, Any]:
+    error = data.get("error")
+    if not isinstance(error, dict) or "traceback" not in error:
+        return data
+    return data | {"error": {name: value for name, value in error.items() if name != "traceback"}}
+
+
+def events_after(
+    execution_id: uuid.UUID, seq: int = 0, limit: int = 1000, *, tracebacks: bool = False
+) -> list[dict[str, Any]]:
     """Return the events that follow number `seq`, in order."""
     rows = ExecutionEvent.objects.filter(execution=execution_id, seq__gt=seq).order_by("seq")
-    return [event_json(row) for row in rows.only("id", *_COLUMNS)[:limit]]
+    return [event_json(row, tracebacks=tracebacks) for row in rows.only("id", *_COLUMNS)[:limit]]
 
 
 def node_events(
-    execution_id: uuid.UUID, node: str | None = None, index: int | None = None
+    execution_id: uuid.UUID, node: str | None = None, index: int | None = None, *, tracebacks: bool = False
 ) -> list[dict[str, Any]]:
     """Return the events of nodes (of one node, of one item of it), in order."""
     rows = ExecutionEvent.objects.filter(execution=execution_id, node__isnull=False).order_by("seq")
@@ -43,7 +53,7 @@ def node_events(
         rows = rows.filter(node=node)
     if index is not None:
         rows = rows.filter(index=None if index < 0 else index)
-    return [event_json(row) for row in rows.only("id", *_COLUMNS)]
+    return [event_json(row, tracebacks=tracebacks) for row in rows.only("id", *_COLUMNS)]
 
 
 def log_lines(

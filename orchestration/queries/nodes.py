@@ -30,6 +30,13 @@ def node_run(execution: Execution, node: str, index: int = -1, for_node: str | N
     return (rows if for_node is None else rows.filter(for_node=for_node)).order_by("pk").first()
 
 
+def failures(execution: Execution, node: str, index: int, for_node: str) -> list[dict[str, Any]]:
+    """Return the errors with which a node has failed for good, in order: what a retry has set aside keeps its own."""
+    rows = NodeRun.objects.filter(execution=execution, node=node, index=index, for_node=for_node)
+    found = rows.filter(status=NodeStatus.FAILED).order_by("pk").values_list("error", flat=True)
+    return [error or {} for error in found]
+
+
 def display_status(run: NodeRun, now: datetime | None = None) -> str:
     """Return the status that people see: a claim not yet begun is ready, a delayed attempt is retrying."""
     if run.status == NodeStatus.RUNNING and run.started_at is None:

@@ -6,13 +6,12 @@ import uuid
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from orchestration.engine.errors import InvalidOption
-from orchestration.models import Execution
 
 LIMIT = 200
-Row = TypeVar("Row")
+Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +24,12 @@ class Page(Generic[Row]):
 
 
 def page(
-    queryset: QuerySet[Execution], *, after: str | None, before: str | None = None, limit: int = 50
-) -> Page[Execution]:
-    """Return the rows older than the id `after`, or those just newer than `before`. Raises InvalidOption."""
+    queryset: QuerySet[Row], *, after: str | None, before: str | None = None, limit: int = 50
+) -> Page[Row]:
+    """Return the rows older than the id `after`, or those just newer than `before`; ids are time-ordered.
+
+    Raises InvalidOption.
+    """
     limit = max(1, min(limit, LIMIT))
     if before:
         rows = list(queryset.filter(id__gt=_id("before", before)).order_by("id")[: limit + 1])
@@ -39,12 +41,12 @@ def page(
     return Page(rows, _token(rows[-1:]) if more else None, _token(rows[:1]) if after else None)
 
 
-def _token(rows: list[Execution]) -> str | None:
-    return str(rows[0].id) if rows else None
+def _token(rows: list[Row]) -> str | None:
+    return str(rows[0].pk) if rows else None
 
 
 def _id(option: str, text: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise InvalidOption(option=option, value=text, expected="the id of an execution") from None
+        raise InvalidOption(option=option, value=text, expected="an id from this list") from None

@@ -19,6 +19,7 @@ from orchestration.engine.codec import dump_payload
 from orchestration.engine.decide import Result
 from orchestration.engine.durations import seconds
 from orchestration.engine.errors import (
+    ApprovalRejected,
     DeadlineExceeded,
     DoNotRetry,
     Igon7Error,
@@ -33,9 +34,11 @@ from orchestration.engine.graph import NodeSpec
 from orchestration.engine.policies import type_names
 from orchestration.engine.retry import Asked
 from orchestration.engine.states import Outcome
+from orchestration.store.journal import ran_key
 
 from .seat import Held
 
+_FOR_GOOD = (DoNotRetry, DeadlineExceeded, ReplayDiverged, ApprovalRejected, SystemExit)
 TRACEBACK_LIMIT = 32 * 1024
 GRACE = 5.0  # seconds after its timeout that a body has before its process is killed
 
@@ -111,10 +114,17 @@ def _due(held: Held, spec: NodeSpec) -> tuple[float, NodeTimeout | None]:
     held.silence, held.said_at = spec.heartbeat_timeout, time.monotonic()
     limits: list[tuple[float, NodeTimeout]] = []
     if spec.timeout is not None:
-        limits.append((time.monotonic() + spec.timeout, NodeTimeout(timeout=spec.timeout)))
+        left = spec.timeout - _ran(held)  # the time that it waits does not count
+        limits.append((time.monotonic() + left, NodeTimeout(timeout=spec.timeout)))
     if held.deadline is not None:
         limits.append((held.deadline, DeadlineExceeded(deadline=spec.deadline)))
     return min(limits, key=lambda limit: limit[0], default=(math.inf, None))
+
+
+def _ran(held: Held) -> float:
+    """Return the seconds that the attempt ran before it waited."""
+    entry = (held.journal or {}).get(ran_key(held.claim.attempt))
+    return float(entry.value or 0.0) if entry is not None else 0.0
 
 
 @contextmanager
@@ -164,7 +174,8 @@ def to_result(
     about: dict[str, Any] = {"duration": round(took * 1000, 2), "queued": held.claim.queued, "worker": worker}
     key = held.claim.key
     if outcome is Outcome.SUSPENDED:
-        return Result(key, outcome, waits=held.waits, **about)
+        ran = _ran(held) + took if spec.timeout is not None else None
+        return Result(key, outcome, waits=held.waits, ran=ran, **about)
     if outcome is Outcome.SUCCEEDED:
         try:
             ctx.check_reached()
@@ -230,7 +241,7 @@ def _ask(spec: NodeSpec, error: BaseException, attempt: int, ctx: Any) -> Asked:
     """Return what the body or the author's `on_retry` asks for: seconds, False, or None for the policy's own way."""
     if isinstance(error, RetryAfter):
         return float(error.delay)
-    if isinstance(error, DoNotRetry | DeadlineExceeded | ReplayDiverged | SystemExit):
+    if isinstance(error, _FOR_GOOD):
         return False
     if spec.retry is None or spec.retry.on_retry is None or attempt >= spec.retry.max_attempts:
         return None

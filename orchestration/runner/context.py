@@ -25,8 +25,7 @@ from orchestration.store.leases import Line
 from security.principals import Principal
 
 from . import artifacts, memory
-from .async_calls import AsyncDurableCalls
-from .calls import DurableCalls
+from .approvals import ApprovalCalls, AsyncApprovalCalls
 from .patience import patiently
 from .seat import Held
 
@@ -114,7 +113,7 @@ class Failure:
     node: str
 
 
-class Context(DurableCalls):
+class Context(ApprovalCalls):
     """What a sync body is given. Attributes are read from the database when first used."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec) -> None:
@@ -233,7 +232,7 @@ class Answer(int):
         yield
 
 
-class AsyncContext(AsyncDurableCalls, Context):
+class AsyncContext(AsyncApprovalCalls, Context):
     """What an async body is given: the same names; what talks to the database or storage is awaitable."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec, database: Executor) -> None:

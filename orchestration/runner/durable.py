@@ -14,7 +14,14 @@ from typing import Any
 from django.conf import settings
 
 from orchestration.engine.codec import dump_payload
-from orchestration.engine.errors import Igon7Error, InvalidOption, ReplayDiverged, SignalTimeout
+from orchestration.engine.errors import (
+    ApprovalRejected,
+    ApprovalTimeout,
+    Igon7Error,
+    InvalidOption,
+    ReplayDiverged,
+    SignalTimeout,
+)
 from orchestration.engine.parking import Wait
 from orchestration.store import journal
 from orchestration.store.journal import Entry
@@ -98,15 +105,18 @@ class Journal:
                 raise ReplayDiverged(detail=f'it waited for {entry.kind} "{name}", and now ends without.')
 
 
+_LATE: dict[str, type[Igon7Error]] = {"signal": SignalTimeout, "approval": ApprovalTimeout}
+
+
 def value_of(entry: Entry, wait: Wait) -> Any:
-    """Return what a wait was brought. Raises SignalTimeout when its time ran out."""
+    """Return what a call gave or a wait was brought. Raises SignalTimeout and its kin, ApprovalRejected."""
     if entry.came == journal.TIMEOUT:
-        raise _late(wait)
-    return json.loads(entry.value) if entry.value is not None else None
-
-
-def _late(wait: Wait) -> Igon7Error:
-    return SignalTimeout(name=wait.name, timeout=wait.timeout or 0.0)
+        raise _LATE[wait.kind](name=wait.name, timeout=wait.timeout or 0.0)
+    value: Any = json.loads(entry.value) if entry.value is not None else None
+    if entry.came == journal.REFUSED:
+        said = f": {value['comment']}" if value["comment"] else "."
+        raise ApprovalRejected(name=wait.name, by=value["by"], comment=said)
+    return value
 
 
 def park(held: Held, waits: Iterable[Wait]) -> None:

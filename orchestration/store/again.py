@@ -15,7 +15,7 @@ from orchestration.engine.recovery import helpers
 from orchestration.engine.states import ExecutionStatus, NodeStatus
 from orchestration.engine.view import Key
 
-from . import sql
+from . import journal, sql
 from .locked import Locked, lock_one, read_rows, rows_statement
 from .outcomes import as_pairs, close, in_pairs
 from .settle import settle_waves
@@ -114,11 +114,20 @@ def reopen(
 def _finish(connection: BaseDatabaseWrapper, item: Locked, node: str | None, input: str | None) -> None:
     close(connection, [item])
     write(connection, [item])
+    journal.carry(connection, _tried_again(item) if input is None else ())
     if node is not None and input is not None:
+        journal.forget(connection, item.times[Key(node)].id)
         # What it sees in the place of the execution's input; nobody else does.
         text = "UPDATE orchestration_noderun SET input = %s WHERE id = %s"
         execute(connection, text, [input, item.times[Key(node)].id])
     wake(connection)
+
+
+def _tried_again(item: Locked) -> list[tuple[int, int]]:
+    """Return (old, new) ids of the rows that did not end well and begin again: what their bodies kept holds still."""
+    new = {key: times.id for key, times in item.times.items()}
+    ended = [(times.id, new.get(row.key)) for row, times in item.superseded if row.status in redo.AGAIN]
+    return [(old, id) for old, id in ended if old is not None and id is not None]
 
 
 # --- loading no more than is touched ---------------------------------------------------------------

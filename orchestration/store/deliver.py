@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,12 +48,13 @@ class Delivery:
         *,
         came: str = journal.VALUE,
         value: str | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         """Give a parked row what it waits for; it goes on, unless something else has woken it just now."""
         self.entries.append([wait.run_id, wait.key, wait.kind, came, value, item.now])
         self.over.append(wait.id)
         if item.view.rows[wait.node].parked:
-            item.run(wake(item.view, wait.node, reason))
+            item.run(wake(item.view, wait.node, reason, about))
 
     def statements(self, connection: BaseDatabaseWrapper) -> list[Statement]:
         """Return what writes it."""

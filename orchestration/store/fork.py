@@ -54,7 +54,7 @@ def fork(
     with transaction.atomic(using=using, savepoint=False):
         now = lock_one(connection, source).now  # what is read of it next is of one moment
         planned = plan(connection, source, graph, node)
-        item = Locked(ids.execution_id(), version.pk, graph, View(), 0, now, priority=order.priority)
+        item = Locked(ids.time_ordered(), version.pk, graph, View(), 0, now, priority=order.priority)
         started = {**about_start(version, order), **about, "from": node}
         copied = [(key, status, attempt) for key, (_, status, attempt) in planned.rows.items()]
         item.run(redo.fork(graph, copied, started))

@@ -12,7 +12,17 @@ from . import clock, sql
 from .claim import Claim
 from .sql import Statement, execute
 
-VALUE, TIMEOUT = "value", "timeout"
+VALUE, TIMEOUT, REFUSED = (
+    "value",
+    "timeout",
+    "refused",
+)  # what is not a value is asked for anew by a retry by hand
+RAN = "ran"  # a kind of its own: seconds that an attempt has run
+
+
+def ran_key(attempt: int) -> str:
+    """Return where it stands how long an attempt has run; no call of a body has such a key."""
+    return f"#{RAN} {attempt}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +66,38 @@ def keep(claim: Claim, entry: Entry, using: str = DEFAULT_DB_ALIAS) -> bool:
     return bool(execute(connection, text, params))
 
 
+_PAIR = {"old": "id", "new": "id"}
+
+
+def carry(connection: BaseDatabaseWrapper, pairs: Sequence[tuple[int, int]]) -> None:
+    """Let each new node run remember what an old one did, pairs of (old, new)."""
+    if not pairs:
+        return
+    text = (
+        "INSERT INTO orchestration_journalentry (node_run_id, key, kind, came, value, at)"
+        " SELECT r.new, j.key, j.kind, j.came, j.value, j.at"
+        f" FROM {sql.recordset(connection.vendor, _PAIR)} JOIN orchestration_journalentry j"
+        f" ON j.node_run_id = r.old AND j.came = '{VALUE}'"
+    )
+    execute(connection, text, [sql.records(connection, pairs)])
+
+
+def forget(connection: BaseDatabaseWrapper, run_id: int | None) -> None:
+    """Forget what the node run remembers: it is given another input."""
+    execute(connection, "DELETE FROM orchestration_journalentry WHERE node_run_id = %s", [run_id])
+
+
 _ENTRY = {"node_run_id": "id", "key": "text", "kind": "text", "came": "text", "value": "json", "at": "time"}
 
 
-def insert(connection: BaseDatabaseWrapper, entries: Iterable[Sequence[object]]) -> Statement:
-    """Return what writes entries, rows of _ENTRY, under the execution's lock; the first of a key stays."""
+def insert(
+    connection: BaseDatabaseWrapper, entries: Iterable[Sequence[object]], *, anew: bool = False
+) -> Statement:
+    """Return what writes entries, rows of _ENTRY, under the execution's lock; the first of a key stays, or the last."""
+    then = "UPDATE SET value = excluded.value" if anew else "NOTHING"
     names = ", ".join(_ENTRY)
     text = (
         f"INSERT INTO orchestration_journalentry ({names}) SELECT {names}"
-        f" FROM {sql.recordset(connection.vendor, _ENTRY)} WHERE true ON CONFLICT (node_run_id, key) DO NOTHING"
+        f" FROM {sql.recordset(connection.vendor, _ENTRY)} WHERE true ON CONFLICT (node_run_id, key) DO {then}"
     )
     return text, [sql.records(connection, entries)]

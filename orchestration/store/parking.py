@@ -46,6 +46,7 @@ class Parking:
     waits: list[list[object]] = field(default_factory=list)
     entries: list[list[object]] = field(default_factory=list)
     read: list[list[object]] = field(default_factory=list)
+    ran: list[list[object]] = field(default_factory=list)
 
     def statements(self, connection: BaseDatabaseWrapper) -> list[Statement]:
         """Return what writes it."""
@@ -55,6 +56,8 @@ class Parking:
         writing = [_forget(connection, condition, ids, self.waits), _insert(connection, self.waits)]
         if self.entries:
             writing += [journal.insert(connection, self.entries), consume(connection, self.read)]
+        if self.ran:
+            writing.append(journal.insert(connection, self.ran, anew=True))
         own, ids = sql.one_of(connection, "id", self.runs, "bigint")
         counted = f"UPDATE orchestration_noderun SET parked = parked + 1 WHERE {own}"
         return [*writing, (counted, [ids])]
@@ -87,6 +90,9 @@ def _meet(
 ) -> Settled:
     item, run_id, key = items[outcome.claim.execution_id], outcome.claim.run_id, outcome.result.key
     parking.runs.append(run_id)
+    if (ran := outcome.result.ran) is not None:
+        key_ = journal.ran_key(outcome.claim.attempt)
+        parking.ran.append([run_id, key_, journal.RAN, journal.VALUE, str(ran), item.now])
     woken = ""
     for wait in outcome.result.waits:
         if wait.key in known[run_id]:

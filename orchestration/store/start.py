@@ -88,7 +88,7 @@ def start(
 
 def _prepare(version: WorkflowVersion, order: Order, now: dt.datetime) -> Locked:
     item = Locked(
-        ids.execution_id(), version.pk, graph_of(version.pk), View(), 0, now, priority=order.priority
+        ids.time_ordered(), version.pk, graph_of(version.pk), View(), 0, now, priority=order.priority
     )
     item.run(begin(item.graph, item.view, about_start(version, order)))
     return item

@@ -47,6 +47,13 @@ _WORDS = {
         "play",
         _("A new execution of the workflow's present version starts with the input of each."),
     ),
+    "fork": (
+        _("Fork"),
+        "waypoints",
+        _(
+            "A new execution of the same version takes over each one's results up to a node, and runs from there."
+        ),
+    ),
 }
 
 

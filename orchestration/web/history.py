@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestration.engine.follow import tail
+
 Event = dict[str, Any]
 Key = tuple[str, int | None, str | None]  # node, item, whom it serves
 
@@ -44,7 +46,8 @@ _OUTCOMES = {
 class Span:
     """A stretch of a node's life; `end` is None while it lasts, `outcome` is set on attempts that ended.
 
-    `due` is when a delay ends, `by` whom a node waits for, `earlier` says that the node was reset since.
+    `due` is when a delay ends, `by` whom a node waits for, `earlier` says that the node was reset since, `ended_row`
+    that the node had then failed for good.
     """
 
     kind: str
@@ -58,11 +61,12 @@ class Span:
     due: datetime | None = None
     by: str = ""
     earlier: bool = False
+    ended_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try: how long it was ready before (seconds), and what is kept of its error."""
+    """One try: how long it was ready before (seconds), and what is kept of its error's traceback."""
 
     span: Span
     queued: float | None
@@ -92,19 +96,18 @@ def key_of(event: Event) -> Key:
     return event["node"], event["index"], event["data"].get("for") or None
 
 
-def attempts(of_node: Sequence[Span], error: dict[str, Any] | None = None) -> list[Attempt]:
-    """Return the attempts among a node's spans; `error` is the row's, whose traceback is that of the last failure."""
+def attempts(of_node: Sequence[Span], failures: Sequence[dict[str, Any]] = ()) -> list[Attempt]:
+    """Return the attempts among a node's spans; `failures` are the errors that its rows have kept, in order.
+
+    An attempt that did not end its row has its traceback in its event; one that did, in its row.
+    """
+    kept = iter(failures)
     found: list[Attempt] = []
     for place, span in enumerate(of_node):
+        error = next(kept, {}) if span.ended_row else span.error
         if span.kind == RUNNING:
-            found.append(Attempt(span, _queued(of_node[place - 1] if place else None, span.start)))
-    kept = str((error or {}).get("traceback") or "")
-    for place in reversed(range(len(found))):
-        failed = found[place].span.error
-        if kept and failed and not found[place].span.earlier:
-            if failed.get("type") == (error or {}).get("type"):
-                found[place] = replace(found[place], traceback=kept)
-            break
+            queued = _queued(of_node[place - 1] if place else None, span.start)
+            found.append(Attempt(span, queued, tail(str(error.get("traceback") or ""))))
     return found
 
 
@@ -131,8 +134,9 @@ def _opened(kind: str, event: Event, at: datetime) -> Span:
 
 def _closed(span: Span, event: Event, at: datetime) -> Span:
     data = event["data"]
+    failed = event["type"] == "node.failed" and data.get("status") != "upstream_failed"
     if span.kind != RUNNING:
-        return replace(span, end=at)
+        return replace(span, end=at, ended_row=failed)
     start = span.start
     if isinstance(data.get("duration"), int | float):
         # A short attempt's start is written together with its end; the measured duration is what is true.
@@ -141,4 +145,6 @@ def _closed(span: Span, event: Event, at: datetime) -> Span:
     outcome = "timed_out" if data.get("outcome") == "timed_out" else _OUTCOMES.get(event["type"], "")
     if event["type"] == "node.waiting" and error:  # it waits for whoever takes its place
         outcome = outcome if outcome == "timed_out" else "failed"
-    return replace(span, start=start, end=at, outcome=outcome, error=error, delay_ms=data.get("delay"))
+    return replace(
+        span, start=start, end=at, outcome=outcome, error=error, delay_ms=data.get("delay"), ended_row=failed
+    )

@@ -42,7 +42,9 @@ def node_context(
     around = queries.runs_around(execution, graph, node)
     served = run.for_node if run else ""
     events = [
-        each for each in queries.node_events(execution.pk, node, item) if (key_of(each)[2] or "") == served
+        each
+        for each in queries.node_events(execution.pk, node, item, tracebacks=True)
+        if (key_of(each)[2] or "") == served
     ]
     view = queries.node_view(graph, [run] if run else [], execution)
     asks = run is not None and run.status == NodeStatus.ATTENTION
@@ -70,7 +72,7 @@ def node_context(
         "artifacts": Artifact.objects.filter(execution=execution, node=node).order_by("created_at", "id")[
             :ARTIFACTS
         ],
-        **_history(events, run),
+        **_history(events, queries.failures(execution, node, item, served)),
         "tells_error": tells_error,
         "only_error": tells_error
         and run is not None
@@ -80,10 +82,10 @@ def node_context(
     }
 
 
-def _history(events: Sequence[Event], run: NodeRun | None) -> dict[str, Any]:
+def _history(events: Sequence[Event], failures: Sequence[dict[str, Any]]) -> dict[str, Any]:
     own = [span for each in spans(events).values() for span in each]
     worker = next((span.worker for span in reversed(own) if span.worker), "")
-    return {"attempts": attempts(own, run.error if run else None), "worker": worker}
+    return {"attempts": attempts(own, failures), "worker": worker}
 
 
 def _companions(graph: Graph, node: str, run: NodeRun | None, around: Sequence[NodeRun]) -> dict[str, Any]:

@@ -58,6 +58,12 @@ rescued = (
     .add_node("desk", ok, on_error=True)
     .add_node("after", ok, depends_on=["call"]).build()
 )
+twice = RetryPolicy(max_attempts=2, initial_interval=0)
+undone = (
+    WorkflowBuilder("undone").add_node("charge", ok, compensate=ok)
+    .add_node("call", fail, depends_on=["charge"], retry=twice, fallback="desk")
+    .add_node("desk", fail).build()
+)
 asking = WorkflowBuilder("asking").add_node("pay", fail, on_exhausted="pause").build()
 """
 BROKEN = "from orchestration import WorkflowBuilder\n\nWorkflowBuilder(\n"

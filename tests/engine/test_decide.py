@@ -15,7 +15,7 @@ from orchestration.engine.decide import (
 )
 from orchestration.engine.errors import IllegalTransition
 from orchestration.engine.fold import BrokenLog, fold
-from orchestration.engine.follow import brief, others_with_rows
+from orchestration.engine.follow import TRACEBACK_KEPT, brief, others_with_rows, told
 from orchestration.engine.graph import Graph, NodeSpec, make_graph
 from orchestration.engine.policies import AtLeast, RetryPolicy
 from orchestration.engine.states import ExecutionStatus as E
@@ -82,7 +82,7 @@ def test_a_failure_travels_down_and_the_other_branch_ends_first():
     }  # fmt: skip
     assert simulation.view.failures == 1, "upstream failures are not the execution's error"
     error = simulation.events[-1]["data"]["error"]
-    assert error == {"node": "a", "type": "ValueError", "message": "no"}, "events carry no traceback"
+    assert error == {"node": "a", "type": "ValueError", "message": "no"}, "the row keeps the traceback"
     assert simulation.view.error == {"node": "a", **ERROR}
 
 
@@ -147,7 +147,7 @@ def test_a_failed_attempt_is_tried_again_after_the_delay_of_its_policy():
     row = simulation.view.rows[Key("a")]
     assert (row.status, row.attempt, row.delay, row.error, row.started) == (N.READY, 1, 2.0, ERROR, False)
     assert simulation.events[-1]["data"] == {
-        "error": {"type": "ValueError", "message": "no"},
+        "error": {"type": "ValueError", "message": "no", "traceback": "…"},
         "delay": 2000, "next": 2, "of": 2, "duration": 1.5, "outcome": "failed",
     }  # fmt: skip
     run(simulation, "a", Outcome.TIMED_OUT)
@@ -261,6 +261,22 @@ def test_ended_predecessors_are_counted_by_kind():
 def test_an_error_in_an_event_is_short():
     error = {"node": "a", "type": "X", "types": ["X"], "message": "é" * 5000, "code": "c", "traceback": "…"}
     assert brief(error) == {"node": "a", "type": "X", "message": "é" * 2000 + "…", "code": "c"}
+
+
+def test_the_event_of_an_attempt_that_does_not_end_the_row_keeps_the_end_of_its_traceback():
+    error = {"type": "X", "types": ["X"], "message": "no", "traceback": "begin" + "x" * 9000 + "end"}
+    kept = told(error)["traceback"]
+    assert len(kept) == TRACEBACK_KEPT
+    assert (kept[0], kept[-3:]) == ("…", "end")
+    simulation = Simulation(graph({"a": []}, a=RetryPolicy(max_attempts=2)))
+    for _attempt in range(2):
+        run(simulation, "a", Outcome.FAILED, error=error)
+    kept_by = {
+        event["type"]: "traceback" in event["data"]["error"]
+        for event in simulation.events
+        if "error" in event["data"]
+    }
+    assert kept_by == {"node.retrying": True, "node.failed": False, "execution.failed": False}
 
 
 def test_a_gap_in_the_log_is_noticed():

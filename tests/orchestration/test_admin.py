@@ -10,11 +10,15 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from orchestration import bulk, models
+from orchestration import CachePolicy, WorkflowBuilder, bulk, models
+from orchestration.caching import book, flights, stores
+from orchestration.engine.parking import Wait
+from orchestration.engine.view import Key
 from orchestration.models import Execution
-from orchestration.store import versions
+from orchestration.store import clock, signals, versions
+from orchestration.store.claim import Claim
 from security.principals import Principal
-from tests.factories import Act, make_workflow, play, start_execution, worker_node
+from tests.factories import Act, make_workflow, nothing, park, play, start_execution, worker_node
 
 pytestmark = pytest.mark.django_db
 
@@ -39,8 +43,28 @@ def rows() -> Iterator[Execution]:
     execution = play(start_execution(make_workflow(), ago=60, input={"day": 3}), script, worker=worker_node())
     me, these = Principal.system("tests"), bulk.Selection.of_ids([execution.pk])
     bulk.start(me, "retry", these, confirm="retry 1", reason="<b>hello</b>")
+    waits = [Wait(f"{name}#1", "signal", name) for name in ("go", "later")]
+    parked = park(make_workflow("waiting", {"work": ()}), *waits)
+    signals.send([signals.Message(parked.pk, "go", '"<b>hello</b>"', "<script>alert(1)</script>")])
+    _cache_something(execution)
     yield execution
     versions.forget_versions()
+
+
+def _cache_something(execution: Execution) -> None:
+    flow = (
+        WorkflowBuilder("etl")
+        .add_node("extract", nothing, cache=CachePolicy(ttl=60, tags=["<b>hello</b>"]))
+        .build()
+    )
+    book.note_entry("key", "etl", flow.graph.nodes["extract"], str(execution.pk), 1, clock.now())
+    book.count("etl", "extract", hit=True)
+    book.raise_generations([book.of_tag("<b>hello</b>")])
+    stores.put("default", "key", "[1]", str(execution.pk), clock.now().isoformat(), 60)
+    run = execution.nodes.get(node="extract")
+    held = Claim(run.pk, execution.pk, execution.version_id, Key("extract"), 1, run.fence)
+    flights.take("key", held)
+    flights.wait("key", held)
 
 
 def url(model: Any, what: str, *key: Any) -> str:
@@ -87,7 +111,7 @@ def test_search_takes_an_id_and_answers_anything_else_with_nothing(client: Clien
 def test_an_execution_leads_to_its_rows_and_its_page(client: Client, rows: Execution) -> None:
     shown = client.get(url(Execution, "change", rows.pk)).content.decode()
     assert f'href="{reverse("execution", args=[rows.pk])}"' in shown
-    for model in (models.NodeRun, models.ExecutionEvent, models.LogLine, models.Artifact):
+    for model in (models.NodeRun, models.ExecutionEvent, models.LogLine, models.Signal):
         address = f"{url(model, 'changelist')}?execution__id__exact={rows.pk}"
         assert f'href="{address}"' in shown
         assert client.get(address).status_code == 200

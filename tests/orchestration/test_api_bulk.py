@@ -65,6 +65,15 @@ def test_from_the_dry_run_to_the_refused_ones(client: Client, etl: Workflow) -> 
     listed = client.get(shape["executions"]).json()["results"]
     assert {each["id"] for each in listed} == {str(each.pk) for each in found}
     assert Execution.objects.get(pk=late.pk).status == "running"
+    again = post(client, BULK, verb="rerun", ids=[str(late.pk)], confirm="rerun 1").json()
+    newest = client.get(f"{BULK}?limit=1").json()
+    assert newest["results"] == [again]
+    oldest = client.get(newest["next"]).json()
+    assert [(each["id"], each["done"], each["refused"]) for each in oldest["results"]] == [
+        (shape["id"], 1, 3)
+    ]
+    assert oldest["next"] is None
+    assert client.get(oldest["previous"]).json()["results"] == newest["results"]
     assert "is finished" in error(post(client, f"{url}stop/"), 409)["message"]
 
 
@@ -102,12 +111,27 @@ def test_what_cannot_be_understood_is_refused_by_name(
     assert said in refused["message"]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_executions_are_forked_in_bulk(client: Client, etl: Workflow) -> None:
+    source = play(start_execution(etl))
+    told = {"verb": "fork", "ids": [str(source.pk)], "options": {"node": "load", "input": {"day": 2}}}
+    assert error(post(client, f"{BULK}preview/", **(told | {"options": {}})), 400)["code"] == "invalid_option"
+    seen = post(client, f"{BULK}preview/", **told).json()
+    shape = post(client, BULK, **told, confirm=seen["confirm"]).json()
+    assert shape["options"] == {"node": "load", "edited": True}
+    with override_settings(IGON7_BULK_RATE=10_000):
+        while client.get(shape["url"]).json()["status"] == "running":
+            bulk.carry_out()
+    assert Execution.objects.get(forked_from=source).input == {"day": 2}
+
+
 @pytest.mark.django_db
 def test_bulk_acts_are_their_makers_business(client: Client, guest: User, etl: Workflow) -> None:
     start_execution(etl)
     url = post(client, BULK, verb="cancel", **FILTER, confirm="cancel 1").json()["url"]
     other = Client(headers={"Authorization": f"Token {Token.objects.create(user=guest).key}"})
     assert error(other.get(url), 404)["code"] == "unknown_bulk_act"
+    assert other.get(BULK).json()["results"] == []
     assert error(post(other, f"{url}stop/"), 404)["code"] == "unknown_bulk_act"
     assert error(post(Client(), f"{BULK}preview/", verb="cancel", **FILTER), 401)["code"] == "login_required"
     assert post(other, f"{BULK}preview/", verb="cancel", **FILTER).json()["selected"] == 0

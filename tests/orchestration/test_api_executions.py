@@ -10,10 +10,10 @@ from django.test import Client
 from guardian.shortcuts import assign_perm
 from rest_framework.authtoken.models import Token
 
-from orchestration import registry
+from orchestration import RetryPolicy, WorkflowBuilder, registry
 from orchestration.models import Execution, Workflow
 from orchestration.store import versions
-from tests.factories import Act, make_workflow, person, play, start_execution
+from tests.factories import Act, make_workflow, nothing, person, play, start_execution
 
 EXECUTIONS = "/api/v1/executions/"
 SCHEMA = {
@@ -206,6 +206,7 @@ def test_an_artifact_comes_as_a_file_to_save(client: Client, etl: Any) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_events_and_log_are_read_on_from_where_one_was(client: Client, etl: Any) -> None:
+    patient = WorkflowBuilder("patient").add_node("call", nothing, retry=RetryPolicy(max_attempts=2)).build()
     lines = (("info", "reading"), ("warning", "row 3 is odd"))
     execution = play(start_execution(etl, ago=60), {"extract": Act(lines=lines)})
     events = client.get(f"{EXECUTIONS}{execution.id}/events/").json()
@@ -219,6 +220,12 @@ def test_events_and_log_are_read_on_from_where_one_was(client: Client, etl: Any)
     }
     log = client.get(f"{EXECUTIONS}{execution.id}/log/?node=extract&q=odd").json()
     assert [(each["level"], each["message"]) for each in log["lines"]] == [("warning", "row 3 is odd")]
+    execution = play(start_execution(patient, ago=60), {"call": Act(error=("OSError", "away"))}, until=5)
+    said = [
+        client.get(f"{EXECUTIONS}{execution.id}/events/{query}").json() for query in ("", "?tracebacks=1")
+    ]
+    kept = ["traceback" in str(each["events"]) for each in said]
+    assert kept == [False, True]
     assert error(client.get(f"{EXECUTIONS}{execution.id}/events/?after=-1"), 400)["code"] == "invalid_option"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +16,16 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.test import override_settings
+from django.utils import translation
 from guardian.shortcuts import assign_perm, remove_perm
 
 from orchestration import bulk, executor
 from orchestration.bulk import Selection, carry
+from orchestration.bulk.said import MARKED
 from orchestration.engine.builder import Workflow
-from orchestration.engine.errors import Igon7Error, InvalidOption
+from orchestration.engine.errors import Igon7Error, IllegalMove, InvalidOption
+from orchestration.engine.states import ExecutionStatus
+from orchestration.engine.verbs import LEGAL, check
 from orchestration.models import BulkAct, BulkItem, Execution
 from orchestration.store import clock
 from security.models import AuditRecord
@@ -82,6 +88,28 @@ def test_a_dry_run_counts_what_is_possible_groups_what_is_not_and_writes_nothing
 
 
 @pytest.mark.django_db
+def test_why_not_is_said_in_the_language_of_who_asks(etl: Workflow) -> None:
+    play(start_execution(etl))
+    with translation.override("fr"):
+        found = bulk.preview(ME, "cancel", Selection.of_query({}))
+    assert [group.why for group in found.refused] == [
+        "État\N{NO-BREAK SPACE}: réussi\N{NO-BREAK SPACE}; elle ne peut pas être annulée. Il n’y a plus rien à annuler."
+    ]
+    refusals = [no for no in itertools.starmap(_refusal, itertools.product(LEGAL, ExecutionStatus)) if no]
+    assert refusals
+    for no in refusals:
+        assert {no.fields[name] for name in ("state", "verb", "hint")} <= set(MARKED)
+
+
+def _refusal(verb: str, status: ExecutionStatus) -> IllegalMove | None:
+    try:
+        check(verb, status, "")
+    except IllegalMove as no:
+        return no
+    return None
+
+
+@pytest.mark.django_db
 def test_executions_one_may_not_see_are_as_good_as_none(etl: Workflow, guest: User) -> None:
     found = bulk.preview(Principal.for_user(guest), "cancel", ids(begin(etl, 2)))
     assert (found.selected, found.count) == (2, 0)
@@ -129,6 +157,8 @@ def test_the_confirmation_must_name_the_number_there_is_now(etl: Workflow) -> No
         (lambda: start(Selection.of_query({}), "retry", options={"nod": "a"}), 'Did you mean "node"?'),
         (lambda: start(Selection.of_query({}), "retry", options={"node": 7}), "a text of up to 200"),
         (lambda: start(Selection.of_query({}), "retry", reason="a" * 2001), "2,000 characters"),
+        (lambda: bulk.preview(ME, "fork", Selection.of_query({})), "must be given, to fork"),
+        (lambda: bulk.preview(ME, "retry", Selection.of_query({}), {"input": 1}), "unless a node is named"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_by_name(etl: Workflow, ask: Any, said: str) -> None:
@@ -225,6 +255,40 @@ def test_all_clusters_together_keep_to_the_rate(etl: Workflow) -> None:
         assert carry._granted(stale) == 0  # another cluster, which had read it before
         assert carry._granted(BulkAct.objects.get()) == 0
     assert bulk.counts(act).left == 12
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_is_forked_from_the_node_once_with_its_own_input_or_another(etl: Workflow, guest: User) -> None:
+    found = [play(start_execution(etl, input={"day": number})) for number in range(2)]
+    other = start_execution(make_workflow("other", {"only": ()}))
+    selection = ids([*found, other])
+    assert bulk.nodes(ME, selection) == ["extract", "transform", "load", "only"]
+    seen = bulk.preview(ME, "fork", selection, {"node": "load"})
+    assert (seen.confirm, [group.count for group in seen.refused]) == ("fork 2", [1])
+    assert seen.refused[0].why == "Its version has no node “load” from which it could be forked."
+    for options, inputs in (
+        ({}, [{"day": 0}, {"day": 1}]),
+        ({"input": {"b": 1, "a": 2}}, [{"b": 1, "a": 2}] * 2),
+    ):
+        before = set(Execution.objects.values_list("pk", flat=True))
+        given = {"node": "load", **options}
+        act = bulk.start(
+            ME, "fork", Selection.thaw(seen.selection, "fork", ME), confirm="fork 2", options=given
+        )
+        assert to_the_end(act) == (2, 2, 0, 0)
+        forks = Execution.objects.exclude(pk__in=before).order_by("forked_from")
+        assert [each.forked_from_id for each in forks] == [each.pk for each in found]
+        assert list(map(json.dumps, (each.input for each in forks))) == list(map(json.dumps, inputs))
+        assert {each.nodes.get(node="transform").status for each in forks} == {"succeeded"}
+        assert {each.nodes.get(node="load").status for each in forks} == {"ready"}
+    audited = AuditRecord.objects.filter(action="execution.fork").order_by("pk")
+    assert [row.details["bulk"] for row in audited][2:] == [str(act.pk)] * 2
+    (started,) = AuditRecord.objects.filter(action="bulk.fork", resource_id=str(act.pk))
+    assert started.details["options"] == {"node": "load", "edited": True}
+    assign_perm("view_workflow", guest, found[0].workflow)
+    assign_perm("control_workflow", guest, found[0].workflow)
+    mine = bulk.preview(Principal.for_user(guest), "fork", selection, {"node": "load"})
+    assert {group.why for group in mine.refused} >= {"You may not run “etl”."}
 
 
 @pytest.mark.django_db(transaction=True)

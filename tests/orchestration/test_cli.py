@@ -199,7 +199,12 @@ def test_show_finds_an_execution_by_its_beginning_and_shows_all_of_it(etl: Any) 
     shape = json.loads(command("show", str(execution.id), "--json", "--log")[1])
     assert shape["error"]["node"] == "transform"
     assert [line["message"] for line in shape["log"]] == ["row 3"]
-    start_execution(etl, ago=60)
+    again = play(
+        start_execution(make_workflow("again", retries={"extract": 2}), ago=60),
+        script | {"extract": Act(error=("OSError", "away"))},
+        until=2,
+    )
+    assert "raise OSError" in command("show", str(again.id), "--events")[1]
     code, _, err = command("show", str(execution.id)[:8])
     assert code == 2
     assert str(execution.id) in err

@@ -131,3 +131,14 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(
     assert code == 2
     assert said in err
     assert not BulkAct.objects.exists()
+
+
+def test_a_fork_takes_a_node_and_an_input(etl: Workflow) -> None:
+    source = play(start_execution(etl))
+    refused = command("fork", "--all", "--yes")
+    assert refused[0] == 2
+    assert "must be given, to fork" in refused[2]
+    said = command("fork", str(source.pk), "--option", "node=load", "--input", '{"day": 4}', "--yes")
+    assert said[0] == 0, said
+    assert "1 done, 0 refused, 0 to go" in said[1]
+    assert Execution.objects.get(forked_from=source).input == {"day": 4}

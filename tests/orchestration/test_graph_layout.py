@@ -214,9 +214,10 @@ def test_the_picture_says_what_each_node_is() -> None:
     layout = lay_out(map(Node, "ab"), [("a", "b")])
     now = {"a": "succeeded", "b": "running"}
     picture = Picture(now, {"running": "en cours"}, "/i.svg#status-", selected="b")
-    tags = Markup(render_svg(layout, picture)).tags
+    drawn = render_svg(layout, picture)
+    tags = Markup(drawn).tags
     links = {attrs["data-node"]: attrs for tag, attrs in tags if tag == "a"}
-    assert links["b"]["aria-label"] == "b en cours"
+    assert "<title>b en cours</title>" in drawn
     assert links["b"]["aria-current"] == "true"
     assert links["a"]["data-status"] == "succeeded"
     assert "aria-current" not in links["a"]
@@ -229,11 +230,10 @@ def test_a_group_counts_its_members_and_shows_even_one_failure() -> None:
     nodes = [Node(f"t-{i}") for i in range(1000)]
     collapsed = collapse(nodes, [], limit=10)
     layout = lay_out(collapsed.nodes, collapsed.edges, collapsed.groups)
-    tags = Markup(
-        render_svg(layout, Picture({f"t-{i}": "succeeded" for i in range(500)} | {"t-999": "failed"}))
-    ).tags
+    drawn = render_svg(layout, Picture({f"t-{i}": "succeeded" for i in range(500)} | {"t-999": "failed"}))
+    tags = Markup(drawn).tags
     (group,) = [attrs for tag, attrs in tags if tag == "a"]
-    assert group["aria-label"] == "t failed, 501 / 1000"
+    assert "<title>t failed, 501 / 1000</title>" in drawn
     assert group["href"] == "?group=group%3At-0"
     parts = {
         attrs["data-status"]: float(attrs["width"]) for _, attrs in tags if attrs.get("class") == "gpart"

@@ -77,11 +77,31 @@ def test_a_sleep_is_over_on_time_and_never_early(crew):
     assert 0.6 <= last.at - began.at < 3.5
 
 
+def test_a_timeout_counts_the_time_that_a_body_runs_not_the_time_that_it_waits(crew):
+    fits, does_not = begin(samples.timed), begin(samples.too_long)
+    ended(does_not, "failed")
+    assert run_of(does_not, "work").error["type"] == "NodeTimeout"
+    ended(fits)
+
+
 def test_what_a_step_gave_is_kept_over_retries(crew):
     id = begin(samples.stepping)
     ended(id)
     assert run_of(id, "work").attempt == 3
     assert len(crew.ledger.entries(id, "effect")) == 1
+
+
+def test_a_retry_by_hand_keeps_what_was_done_unless_the_input_is_another(crew, tmp_path):
+    id = begin(samples.fixable, {"fixed": str(tmp_path / "fixed")})
+    ended(id, "failed")
+    executor.retry(id, principal=ME)
+    wait_until(lambda: Execution.objects.get(pk=id).generation == 2)
+    ended(id, "failed")
+    assert len(crew.ledger.entries(id, "effect")) == 1
+    (tmp_path / "other").touch()
+    executor.retry(id, principal=ME, node="work", input={"fixed": str(tmp_path / "other")})
+    ended(id)
+    assert len(crew.ledger.entries(id, "effect")) == 2
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client, override_settings
+from guardian.shortcuts import assign_perm
 
 from orchestration import bulk, executor
 from orchestration.engine.builder import Workflow
 from orchestration.models import BulkAct, Execution
+from orchestration.models import Workflow as WorkflowRow
 from security.principals import Principal
 from tests.factories import play, start_execution
 
@@ -87,6 +90,31 @@ def test_ticked_executions_are_the_selection_and_a_stop_leaves_the_rest(
     assert "is stopped, so it cannot be stopped" in text(again)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_fork_asks_from_which_node_before_it_counts(console: Client, etl: Workflow) -> None:
+    query = {"verb": "fork", "id": [str(play(start_execution(etl, input={"day": n})).pk) for n in range(2)]}
+    asked = console.get("/bulk/", query)
+    assert "From which node?" in text(asked)
+    assert '<option value="transform">' in asked.content.decode()
+    assert asked.content.decode().count('type="hidden" name="id"') == 2
+    assert "There is nothing to do" in text(console.get("/bulk/", query | {"option.node": "lod"}))
+    seen = console.get("/bulk/", query | {"option.node": "load"})
+    assert "Fork 2 executions?" in text(seen)
+    told = {"verb": "fork", "selection": hidden(seen, "selection"), "confirm": "fork 2"}
+    told["option.node"] = hidden(seen, "option.node")
+    refused = console.post("/bulk/", told | {"option.input": "{"})
+    assert refused.status_code == 400
+    assert "must be JSON" in text(refused)
+    assert hidden(refused, "option.node") == "load"
+    page = console.post("/bulk/", told | {"option.input": '{"day": 9}'})["Location"]
+    with override_settings(IGON7_BULK_RATE=10_000):
+        while BulkAct.objects.get().status == "running":
+            bulk.carry_out()
+    assert "Done 2 Refused 0" in text(console.get(page))
+    assert 'Node load Input { "day" : 9 }' in text(console.get(page))
+    assert [each.input for each in Execution.objects.exclude(forked_from=None)] == [{"day": 9}] * 2
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("query", "status", "said"),
@@ -114,6 +142,34 @@ def test_the_list_says_how_many_match(console: Client, etl: Workflow) -> None:
         assert console.get("/bulk/count/").content == b"more than 3"
         assert "more than 3 executions" in text(console.get("/bulk/?verb=cancel&all=1"))
     assert console.get("/bulk/count/?status=done").status_code == 400
+
+
+@pytest.mark.django_db
+def test_bulk_acts_are_listed_newest_first_to_whom_they_concern(
+    console: Client, alice: User, guest: User, etl: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestration.web.views.bulk_acts.PAGE", 2)
+    assert "No bulk acts yet" in text(console.get("/bulk/"))
+    start_execution(etl)
+    for right in ("view_workflow", "control_workflow"):
+        assign_perm(right, guest, WorkflowRow.objects.get())
+    for by, reason in ((alice, "first"), (guest, "second"), (alice, "third")):
+        me, every = Principal.for_user(by), bulk.Selection.of_query({})
+        bulk.start(me, "pause", every, confirm="pause 1", reason=reason)
+        time.sleep(0.002)  # their keys tell the millisecond
+    first = console.get("/bulk/")
+    said = text(first)
+    assert said.index("Pause 1 execution third alice") < said.index("Pause 1 execution second")
+    assert 'hx-trigger="every 3s"' in first.content.decode()
+    older = re.search(r'href="(\?after=[^"]+)"', first.content.decode())
+    assert older
+    assert "Pause 1 execution first alice 0 done" in text(console.get(f"/bulk/{older[1]}"))
+    own = Client()
+    own.force_login(guest)
+    part = own.get("/bulk/", headers={"HX-Request": "true", "HX-Target": "list"})
+    assert "<html" not in part.content.decode()
+    assert [word in text(part) for word in ("first", "second", "third")] == [False, True, False]
+    assert own.get("/bulk/?after=x").status_code == 400
 
 
 @pytest.mark.django_db

@@ -8,16 +8,19 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from orchestration import RetryPolicy, WorkflowBuilder
+from monitoring.reader import Newcomer, read_once
+from orchestration import RetryPolicy, WorkflowBuilder, executor
 from orchestration.models import Execution, NodeRun
-from orchestration.queries import node_events, node_runs, node_view
+from orchestration.queries import events_after, node_events, node_runs, node_view
 from orchestration.store.versions import graph_of
 from orchestration.web.history import attempts, spans
 from orchestration.web.timeline import critical_path
+from security.principals import Principal
 from tests import factories
 from tests.factories import Act
 
 pytestmark = pytest.mark.django_db
+ME = Principal.system("tests")
 DOWN = Act(0.5, error=("TimeoutError", "no answer"))
 
 
@@ -53,17 +56,59 @@ def test_attempts_stand_side_by_side_with_what_they_waited_for(alice: User, cons
     assert all(each.queued is not None and each.queued < 1 for each in found)  # a delay is not queueing
     said = inspected(console, execution, "call")
     assert "Attempts of at most 4" in said
-    assert said.count("TimeoutError: no answer") == 2
+    assert said.count("TimeoutError: no answer") == 4  # each beside its attempt, and at its traceback's end
     assert "10.0 s" in said
     assert "20.0 s" in said
 
 
-def test_the_traceback_of_the_last_failure_is_kept_and_shown_beside_it(alice: User, console: Client) -> None:
-    execution = play(patient(), alice, {"call": [DOWN, DOWN, Act(99)]}, until=32)
-    row = NodeRun.objects.get(execution=execution)
-    found = attempts(spans(node_events(execution.pk))["call", None, None], row.error)
-    assert [bool(each.traceback) for each in found] == [False, True, False]
-    assert "workflows.py" in inspected(console, execution, "call")
+def tried(client: Client, execution: Execution, node: str) -> list[str]:
+    """Return for each attempt of a node which error its traceback on the page ends with."""
+    page = client.get(f"/executions/{execution.pk}/parts/inspector/?node={node}").content.decode()
+    rows = page.partition('class="table attempts"')[2].partition("</table>")[0].split('<tr class="note')[1:]
+    return [(re.findall(r"(\w+): (\w+)\s*</pre></details>", row) or [("", "")])[0][1] for row in rows]
+
+
+def down(why: str) -> Act:
+    return Act(0.5, error=("TimeoutError", why))
+
+
+def test_every_attempt_that_failed_keeps_its_own_traceback(alice: User, console: Client) -> None:
+    execution = play(patient(), alice, {"call": [down("one"), down("two"), Act(99)]}, until=32)
+    assert tried(console, execution, "call") == ["one", "two", ""]
+    events = node_events(execution.pk, "call", tracebacks=True)
+    kept = [event["data"]["error"]["traceback"] for event in events if event["type"] == "node.retrying"]
+    assert [text.rpartition(": ")[2].strip() for text in kept] == ["one", "two"]
+    # Whoever follows the log is not sent them: not on a socket, nor in a list.
+    frame = read_once(Newcomer(execution.pk, 0, 0, "en"), execution)
+    assert sum("error" in event["data"] for event in frame.events) == 2
+    assert "Traceback" not in frame.as_text("en")
+    assert "Traceback" not in str(events_after(execution.pk))
+
+
+def test_a_failure_that_others_took_up_keeps_its_traceback(alice: User, console: Client) -> None:
+    builder = (
+        WorkflowBuilder("taken-up")
+        .add_node("call", factories.nothing, fallback="disk", on_exhausted="pause")
+        .add_node("disk", factories.nothing)
+        .add_node("pay", factories.nothing, on_exhausted="pause")
+    )
+    execution = play(builder, alice, {"call": down("one"), "disk": down("full"), "pay": down("three")})
+    assert (tried(console, execution, "call"), tried(console, execution, "disk")) == (["one"], ["full"])
+    for node in ("call", "pay"):
+        executor.attend(execution.pk, node, "retry", principal=ME)
+    factories.play(execution, {"call": down("two"), "disk": down("full"), "pay": down("four")})
+    assert tried(console, execution, "call") == ["one", "two"]
+    assert tried(console, execution, "pay") == ["three", "four"]
+    told = node_events(execution.pk, "call", tracebacks=True)
+    asks = [each["data"]["error"] for each in told if each["type"] == "node.attention"]
+    assert not any("traceback" in error for error in asks)  # `node.waiting` had it before
+
+
+def test_what_a_retry_has_set_aside_keeps_its_traceback(alice: User, console: Client) -> None:
+    execution = play(patient(), alice, {"call": [*map(down, ("one", "two", "three", "four"))]})
+    executor.retry(execution.pk, principal=ME)
+    factories.play(execution, {"call": [down("five"), Act(1)]})
+    assert tried(console, execution, "call") == ["one", "two", "three", "four", "five", ""]
 
 
 def test_attempts_to_come_are_told_with_their_delays(alice: User, console: Client) -> None:

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from orchestration import bulk, executor
 from orchestration.api import shapes
-from orchestration.bulk.preview import check_options
 from orchestration.engine.errors import InvalidOption
 from orchestration.management import command
 from orchestration.management.follow_bulk import follow
+from orchestration.management.given import read_input
 from orchestration.management.text import clean
 
 FILTERS = ("status", "workflow", "tag", "since", "until")
@@ -51,6 +51,8 @@ class Command(command.Command):
             metavar="NAME=VALUE",
             help="of the verb, such as node=load",
         )
+        about = "another input for all of them: JSON, @file, or - for standard input"
+        parser.add_argument("--input", metavar="JSON", help=about)
         parser.add_argument("--reason", default="", help="kept with each execution and in the audit")
         parser.add_argument("--dry-run", action="store_true", help="only say what would happen")
         parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -60,8 +62,10 @@ class Command(command.Command):
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         executor.check_reason(options["reason"])
-        given = check_options(verb, dict(map(_option, options["option"])))
-        found = bulk.preview(self.principal, verb, self._selection(options))
+        given = dict(map(_option, options["option"]))
+        if options["input"] is not None:
+            given["input"] = read_input(options["input"])
+        found = bulk.preview(self.principal, verb, self._selection(options), given)
         self._show(found, options["json"])
         if options["dry_run"]:
             return

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.translation import gettext as _
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from orchestration import queries
@@ -97,11 +98,14 @@ def _lines(title: str, items: Iterator[JSON], to: Console) -> None:
     to.print(Text(title, "bold"))
     for item in items:
         to.print(line_of(item))
+        error = item.get("data", {}).get("error") or {}
+        if traceback := error.get("traceback"):
+            to.print(Padding(Text(clean(traceback).rstrip(), "dim"), (0, 0, 0, 14)))
 
 
 def _events(execution: Execution) -> Iterator[JSON]:
     seq = 0
-    while batch := queries.events_after(execution.id, seq):
+    while batch := queries.events_after(execution.id, seq, tracebacks=True):
         seq = batch[-1]["seq"]
         yield from batch
 

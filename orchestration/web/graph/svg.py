@@ -179,7 +179,7 @@ def _opening(index: int, node: PlacedNode, status: str, shown: Picture) -> Itera
     yield f' data-group="{escape(node.block)}"' if node.block else ""
     yield f' data-calls="{escape(json.dumps(dict(calls)))}"' if calls else ""
     yield ' aria-current="true"' if node.id == shown.selected else ""
-    yield f' href="{escape(target)}" tabindex="0" aria-label="{label}"'
+    yield f' href="{escape(target)}" tabindex="0"'
     yield f' transform="translate({node.x} {node.y})"><title>{label}</title>'
 
 

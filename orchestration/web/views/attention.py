@@ -87,7 +87,7 @@ def _asks(principal: Principal, runs: Sequence[NodeRun]) -> list[Ask]:
         own = history.get((run.execution_id, run.node), [])
         asked = next((span.start for span in reversed(own) if span.kind == ATTENTION), None)
         spec = graph_of(execution.version_id).nodes.get(run.node)
-        tried = attempts([span for span in own if not span.earlier], run.error)
+        tried = attempts([span for span in own if not span.earlier])
         params = dict(spec.params) if spec else None
         found.append(Ask(run, execution, asked, tried, params, may[execution.workflow_id]))
     return found
@@ -109,7 +109,7 @@ def _history(runs: Sequence[NodeRun]) -> dict[tuple[UUID, str], list[Span]]:
         wanted |= Q(execution=id, node__in=names)
     found: dict[UUID, list[dict[str, Any]]] = {}
     for event in ExecutionEvent.objects.filter(wanted).order_by("execution", "seq"):
-        found.setdefault(event.execution_id, []).append(event_json(event))
+        found.setdefault(event.execution_id, []).append(event_json(event, tracebacks=True))
     return {
         (id, node): own
         for id, events in found.items()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from orchestration import bulk, executor, queries
 from orchestration.bulk import Preview, Selection
-from orchestration.bulk.preview import options_of
+from orchestration.bulk.preview import needed, options_of
 from orchestration.engine.errors import Igon7Error, InvalidOption
 from orchestration.models import BulkAct
 from orchestration.queries.filters import KEYS, ExecutionFilter
@@ -23,8 +25,13 @@ from security.actions import CONSOLE_OPEN
 from security.principals import Principal
 from security.web.guard import requires
 
+from .bulk_acts import acts
+from .verbs import parse_json
+
+Select = Callable[[], Selection]
 REFUSED = 50  # on one page
 SAMPLE = 8
+_SELECTING = ("verb", "query", "all", "id")  # what the list's form sends
 
 
 @require_GET
@@ -44,15 +51,19 @@ def count(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @requires(CONSOLE_OPEN)
-def start(request: HttpRequest) -> HttpResponse:
-    """GET: the dry run of what was selected. POST: begin what it froze, once it is confirmed."""
+def start(request: HttpRequest) -> HttpResponseBase:
+    """GET: the dry run of what was selected; with no verb, the list. POST: begin what it froze, once confirmed."""
+    if request.method != "POST" and "verb" not in request.GET:
+        return acts(request)
     principal = Principal.for_request(request)
     given = request.POST if request.method == "POST" else request.GET
     verb = given.get("verb", "")
     if verb not in executor.VERBS:
         raise Http404
     if request.method != "POST":
-        return _dry_run(request, verb, lambda: _selected(request.GET))
+        lacking = [name for name in needed(verb) if not given.get(f"option.{name}")]
+        ask = _ask_for_node if lacking else _dry_run
+        return ask(request, verb, lambda: _selected(request.GET))
     told: dict[str, Any] = {"confirm": given.get("confirm", ""), "reason": given.get("reason", "").strip()}
     try:
         frozen = Selection.thaw(given.get("selection", ""), verb, principal)
@@ -78,17 +89,40 @@ def _options(verb: str, given: QueryDict) -> dict[str, Any]:
         value = given.get(f"option.{name}", "")
         if isinstance(parameter.default, bool):
             found[name] = bool(value)
+        elif name == "input":
+            found |= {name: parse_json(value, name)} if value.strip() else {}
         elif value:
             found[name] = value
     return found
 
 
+def _ask_for_node(request: HttpRequest, verb: str, select: Select) -> HttpResponse:
+    """Ask from which node, before it can be said for which executions that is possible."""
+    refused, status, nodes = "", 200, []
+    try:
+        nodes = bulk.nodes(Principal.for_request(request), select())
+    except Igon7Error as error:
+        refused, status = str(error), error.status
+    context = {
+        "verb": bulk_words.verb(verb),
+        "nodes": nodes,
+        "refused": refused,
+        "kept": [
+            (name, each) for name, values in request.GET.lists() if name in _SELECTING for each in values
+        ],
+        "query": QueryDict(request.GET.get("query", "")).urlencode(),
+    }
+    return render(request, "orchestration/bulk_node.html", context, status=status)
+
+
 def _dry_run(
-    request: HttpRequest, verb: str, select: Any, refused: str = "", status: int = 200, told: Any = None
+    request: HttpRequest, verb: str, select: Select, refused: str = "", status: int = 200, told: Any = None
 ) -> HttpResponse:
     principal, found, sample = Principal.for_request(request), None, []
+    given = told or request.GET
+    fixed = {name: given.get(f"option.{name}", "") for name in needed(verb)}
     try:
-        found = bulk.preview(principal, verb, select())
+        found = bulk.preview(principal, verb, select(), fixed)
         sample = list(_rows(principal, found))
     except Igon7Error as error:
         refused, status = refused or str(error), max(status, error.status)
@@ -99,10 +133,12 @@ def _dry_run(
         "more": found.count - len(sample) if found else 0,
         "refused": refused,
         "told": told or {},
+        "fixed": fixed,
         "query": QueryDict(request.GET.get("query") or request.POST.get("query", "")).urlencode(),
         "options": [
             {"name": name, "is_switch": isinstance(each.default, bool)}
             for name, each in options_of(verb).items()
+            if name not in fixed
         ],
     }
     return render(request, "orchestration/bulk_start.html", context, status=status)

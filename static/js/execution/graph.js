@@ -56,7 +56,6 @@ function set(card, status, calls) {
   card.dataset.status = status;
   const shown = says(status, calls);
   const said = `${card.dataset.label} ${shown}`;
-  card.setAttribute("aria-label", said);
   const title = card.querySelector("title");
   if (title) title.textContent = said;
   const icon = card.querySelector(".gicon");
