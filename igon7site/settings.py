@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from igon7site.env import Env
 from igon7site.setup.database import database
+from igon7site.setup.redis import redis_cache
 from igon7site.setup.secret import secret_key
 from igon7site.setup.static import fingerprint
 
@@ -130,13 +131,9 @@ TEMPLATES: list[dict[str, Any]] = [
 DATABASES = {"default": database(env.str_("DATABASE_URL", f"sqlite:///{VAR / 'igon7.sqlite3'}"))}
 
 REDIS_URL = env.url("REDIS_URL", schemes=("redis", "rediss", "unix"))
-_MEMORY = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "igon7"}
-_REDIS = {
-    "BACKEND": "django.core.cache.backends.redis.RedisCache",
-    "LOCATION": REDIS_URL,
-    "KEY_PREFIX": "igon7",
-}
-CACHES = {"default": _REDIS, "redis": _REDIS} if REDIS_URL else {"default": _MEMORY}
+# Neither unpickles what it reads: a table in the database, or Redis, both with JSON in them.
+_TABLE: dict[str, Any] = {"BACKEND": "orchestration.caching.table.TableCache"}
+CACHES = dict.fromkeys(("default", "redis"), redis_cache(REDIS_URL)) if REDIS_URL else {"default": _TABLE}
 
 MEDIA_ROOT = env.path("IGON7_MEDIA", VAR / "media")
 STORAGES = {
@@ -182,6 +179,7 @@ REST_FRAMEWORK = {
 }
 # A payload at its limit, base64 or escapes around it, still arrives: the limit that answers is igon7's own.
 IGON7_PAYLOAD_LIMIT = env.int_("IGON7_PAYLOAD_LIMIT", 2 * 1024 * 1024, at_least=1024)
+IGON7_CACHE_LIMIT = env.int_("IGON7_CACHE_LIMIT", IGON7_PAYLOAD_LIMIT, at_least=1)  # of one cached result
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * IGON7_PAYLOAD_LIMIT
 
 # --- The runner -------------------------------------------------------------------------------------------

@@ -11,11 +11,12 @@ from .engine.errors import (
     RetryAfter,
     SignalTimeout,
 )
-from .engine.policies import AtLeast, RetryPolicy
+from .engine.policies import AtLeast, CachePolicy, RetryPolicy
 from .engine.tasks import task
 
 __all__ = [
     "AtLeast",
+    "CachePolicy",
     "DoNotRetry",
     "GraphError",
     "Igon7Error",

@@ -24,6 +24,12 @@ from .models import (
     Artifact,
     BulkAct,
     BulkItem,
+    CacheCount,
+    CachedValue,
+    CacheEntry,
+    CacheFlight,
+    CacheGeneration,
+    CacheWait,
     Execution,
     ExecutionEvent,
     JournalEntry,
@@ -341,6 +347,58 @@ class BulkItemAdmin(ReadOnlyAdmin):
     @admin.display(description=_("page"))
     def page(self, item: BulkItem) -> Any:
         return _page(item.execution_id)
+
+
+@admin.register(CacheEntry)
+class CacheEntryAdmin(ReadOnlyAdmin):
+    action = WORKFLOW_VIEW
+    search_by = ("execution", "workflow")
+    search_help_text = _("An execution's id, or a workflow's name")
+    ordering = ("-at",)
+    list_display = ("key", "workflow", "node", "store", "scope", "size", "at", "expires_at")
+    fields = ("key", "workflow", "node", "body", "store", "scope", "tags", "page", "size", "at", "expires_at")
+
+    @admin.display(description=_("execution"))
+    def page(self, entry: CacheEntry) -> Any:
+        return _page(entry.execution)
+
+
+@admin.register(CachedValue)
+class CachedValueAdmin(ReadOnlyAdmin):
+    ordering = ("-pk",)
+    heavy = ("value",)
+    list_display = ("key", "expires_at")
+    fields = ("key", "expires_at")  # values are whatever anybody keeps in the default cache
+
+
+@admin.register(CacheFlight)
+class CacheFlightAdmin(ReadOnlyAdmin):
+    ordering = ("-pk",)
+    list_display = fields = ("key", "run_id", "fence", "page")
+
+    @admin.display(description=_("execution"))
+    def page(self, flight: CacheFlight) -> Any:
+        return _page(flight.execution)
+
+
+@admin.register(CacheWait)
+class CacheWaitAdmin(ReadOnlyAdmin):
+    ordering = ("-pk",)
+    list_display = fields = ("run_id", "fence", "key")
+
+
+@admin.register(CacheGeneration)
+class CacheGenerationAdmin(ReadOnlyAdmin):
+    ordering = ("-pk",)
+    list_display = fields = ("name", "number")
+
+
+@admin.register(CacheCount)
+class CacheCountAdmin(ReadOnlyAdmin):
+    action = WORKFLOW_VIEW
+    search_by = (None, "workflow")
+    search_help_text = _("A workflow's name")
+    list_display = fields = ("workflow", "node", "minute", "hits", "misses")
 
 
 @admin.register(WorkerNode)

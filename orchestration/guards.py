@@ -15,7 +15,11 @@ def register() -> None:
     """Register with security.objects; called once, when the app is ready."""
     objects.register(
         "orchestration.Workflow",
-        {actions.WORKFLOW_VIEW: "view_workflow", actions.WORKFLOW_RUN: "run_workflow"},
+        {
+            actions.WORKFLOW_VIEW: "view_workflow",
+            actions.WORKFLOW_RUN: "run_workflow",
+            actions.CACHE_INVALIDATE: "control_workflow",
+        },
         _viewable,
     )
     objects.register(

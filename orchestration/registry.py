@@ -17,6 +17,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 
+from . import cache_stores
 from .engine import tasks
 from .engine.builder import Workflow, conditional
 from .engine.errors import GraphError, UnknownTask, UnknownWorkflow
@@ -113,13 +114,14 @@ def _sentence(error: BaseException) -> str:
 def register(workflow: Workflow) -> None:
     """Make the workflow known by its name; the later of two wins only if it is the same module's.
 
-    Raises ValueError when another module has a workflow of that name.
+    Raises ValueError when another module has a workflow of that name, and GraphError for a store that cannot be used.
     """
     known = _workflows.get(workflow.name)
     if known is not None and known is not workflow and known.module != workflow.module:
         raise ValueError(
             f'Workflow "{workflow.name}" is defined in {known.module} and in {workflow.module}. Rename one.'
         )
+    cache_stores.check(workflow.graph)
     _workflows[workflow.name] = workflow
 
 
@@ -162,11 +164,15 @@ def _hint(name: str) -> str:
 # --- bodies ----------------------------------------------------------------------------------------
 
 
-def body_of(graph: Graph, node: str) -> tuple[NodeSpec, Callable[..., Any]]:
+Wrap = Callable[[Graph, NodeSpec, Callable[..., Any]], Callable[..., Any]]
+
+
+def body_of(graph: Graph, node: str, cached: Wrap | None = None) -> tuple[NodeSpec, Callable[..., Any]]:
     """Return the node's spec and its body. Raises UnknownTask when the installed code has none for it.
 
     A body is never imported by a path that comes from the database: it is what a discovered workflow or @task gives.
-    The spec is the execution's version's; only the callable that data cannot carry, `on_retry`, is today's.
+    The spec is the execution's version's; only the callables that data cannot carry, `on_retry` and `key_fn`, are
+    today's. `cached` wraps the body of a node with a cache, inside of its condition.
     """
     discover()
     spec = graph.nodes[node]
@@ -175,6 +181,10 @@ def body_of(graph: Graph, node: str) -> tuple[NodeSpec, Callable[..., Any]]:
     on_retry = known.retry.on_retry if known is not None and known.retry is not None else None
     if on_retry is not None and spec.retry is not None:
         spec = replace(spec, retry=replace(spec.retry, on_retry=on_retry))
+    if spec.cache is not None:
+        key_fn = known.cache.key_fn if known is not None and known.cache is not None else None
+        spec = replace(spec, cache=replace(spec.cache, key_fn=key_fn))
+        body = cached(graph, spec, body) if cached is not None else body
     if spec.when is not None:
         body = conditional(_condition_of(graph.name, spec, known), body)
     return spec, body
@@ -210,8 +220,8 @@ def _find_body(workflow: str, spec: NodeSpec, known: NodeSpec | None) -> Callabl
 def check_value(workflow: Workflow) -> Workflow:
     """Return a workflow that was given as a value, its tasks in their lanes.
 
-    Raises UnknownTask unless a worker will find a body for each node, and GraphError for an `on_retry` that no
-    module defines.
+    Raises UnknownTask unless a worker will find a body for each node, and GraphError for a function that no
+    module defines and for a cache store that cannot be used.
     """
     discover()
     for spec in workflow.graph.nodes.values():
@@ -225,11 +235,17 @@ def check_value(workflow: Workflow) -> Workflow:
                 f'Node "{spec.id}" of workflow "{workflow.name}" has a `when`; a workflow made at run time is kept as'
                 " data and cannot carry a function. Define it in a module."
             )
+        if known is None and spec.cache is not None and spec.cache.key_fn is not None:
+            raise GraphError(
+                f'Node "{spec.id}" of workflow "{workflow.name}" has a key_fn; a workflow made at run time is kept as'
+                " data and cannot carry a function. Define it in a module, or let the key be what it is by default."
+            )
         if known is None and spec.retry is not None and spec.retry.on_retry is not None:
             raise GraphError(
                 f'Node "{spec.id}" of workflow "{workflow.name}" has an on_retry; a workflow made at run time is kept '
                 "as data and cannot carry a function. Define it in a module, or use retry_on and do_not_retry."
             )
+    cache_stores.check(workflow.graph)
     return _in_their_lanes(workflow)
 
 

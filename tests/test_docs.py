@@ -27,7 +27,7 @@ from django.test import override_settings
 
 from igon7site.setup import address
 from igon7site.setup.processes import kill_group, start
-from orchestration import RetryPolicy, WorkflowBuilder, registry
+from orchestration import CachePolicy, RetryPolicy, WorkflowBuilder, registry
 from orchestration.engine import errors
 from orchestration.runner.context import AsyncContext, Context
 from tests.cluster import Cluster, cluster, transactional_db, wait_until  # noqa: F401 - a fixture
@@ -305,7 +305,12 @@ def test_every_message_that_is_explained_is_one_that_the_product_says() -> None:
 
 def test_every_option_of_the_authoring_api_is_described() -> None:
     page = (ROOT / "docs/authoring.md").read_text()
-    signatures: list[Callable[..., Any]] = [WorkflowBuilder, WorkflowBuilder.add_node, RetryPolicy]
+    signatures: list[Callable[..., Any]] = [
+        WorkflowBuilder,
+        WorkflowBuilder.add_node,
+        RetryPolicy,
+        CachePolicy,
+    ]
     named = {
         name for function in signatures for name in inspect.signature(function).parameters if name != "self"
     }

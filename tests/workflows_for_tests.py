@@ -505,3 +505,21 @@ undoing = (
     .add_node("last", never_again, depends_on=["other"])
     .build()
 )
+
+
+# --- the cache -------------------------------------------------------------------------------------
+
+from tests.cached_workflows import (  # noqa: E402, F401 - theirs are ours
+    cached,
+    cached_async,
+    cached_behind,
+    cached_by_key,
+    cached_failing,
+    cached_file,
+    cached_large,
+    cached_parked,
+    cached_retried,
+    cached_shortly,
+    shared_one,
+    shared_two,
+)

@@ -39,6 +39,7 @@ class Start(Body):
     idempotency_key = serializers.CharField(max_length=200, required=False, allow_null=True, default=None)
     priority = serializers.IntegerField(min_value=1, max_value=5, default=3)
     tags = serializers.ListField(child=serializers.CharField(max_length=200), max_length=100, default=list)
+    refresh = serializers.BooleanField(default=False)
 
 
 class Reason(Body):
@@ -93,6 +94,12 @@ class BulkPreview(Body):
 class BulkStart(BulkPreview):
     confirm = serializers.CharField(max_length=100)
     reason = serializers.CharField(max_length=1000, allow_blank=True, default="")
+
+
+class Invalidation(Reason):
+    workflow = serializers.CharField(max_length=200, allow_null=True, default=None)
+    node = serializers.CharField(max_length=200, allow_null=True, default=None)
+    tag = serializers.CharField(max_length=200, allow_null=True, default=None)
 
 
 class Credentials(Body):

@@ -9,7 +9,9 @@ from uuid import UUID
 from orchestration import bulk, executor, queries
 from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.graph import Graph
-from orchestration.engine.policies import AtLeast, Handles
+from orchestration.engine.policies import AtLeast, CachePolicy, Handles
+from orchestration.engine.states import NodeStatus
+from orchestration.engine.view import Key
 from orchestration.models import Artifact, BulkAct, BulkItem, Execution, NodeRun, Wait, WorkflowVersion
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.queries.events import instant
@@ -63,6 +65,7 @@ def execution_detail(principal: Principal, execution: Execution) -> JSON:
         "nodes": _nodes(execution, graph, runs),
         "artifacts": artifacts(execution),
         "actions": executor.can(principal, execution),
+        "refresh": queries.refreshes(execution.pk),
     }
 
 
@@ -72,6 +75,9 @@ def _nodes(execution: Execution, graph: Graph, runs: list[NodeRun]) -> list[JSON
     rows = {(run.node, run.index if run.index >= 0 else None, run.for_node or None): run for run in runs}
     shown = queries.node_view(graph, runs, execution)
     for each in shown:
+        key = Key(each["node"], -1 if each["index"] is None else each["index"], each["for"] or "")
+        source = reasons.sources.get(key) if each["status"] == NodeStatus.SUCCEEDED else None
+        each["cached"] = source.to_json() if source else None
         why = reasons.why(each["node"], rows.get((each["node"], each["index"], each["for"])))
         each["why"] = str(why) if why else None
     return shown
@@ -118,6 +124,7 @@ def workflow_detail(row: WorkflowRow) -> JSON:
     return workflow_summary(row) | {
         "input_schema": current.definition.get("input_schema") if current else None,
         "graph": graph(graph_of(current.pk)) if current else None,
+        "cache": [cache_use(each) for each in queries.cache_use(row)],
         "versions": [version(each) for each in queries.versions(row)],
     }
 
@@ -138,6 +145,19 @@ def _handles(handles: Handles | None) -> JSON | None:
     return {"for_nodes": list(handles.for_nodes or ()), "error_types": list(handles.error_types)}
 
 
+def _cache(policy: CachePolicy | None) -> JSON | None:
+    """Return for how long a result stands, where, and for whom."""
+    if policy is None:
+        return None
+    return {"ttl": policy.ttl, "store": policy.store, "scope": policy.scope, "tags": list(policy.tags)}
+
+
+def cache_use(use: queries.CacheUse) -> JSON:
+    """Return how a node's cache is used; hits and misses of the last 24 hours."""
+    about = {"entries": use.entries, "hits": use.hits, "misses": use.misses, "hit_rate": use.rate}
+    return {"node": use.spec.id, **(_cache(use.spec.cache) or {}), **about}
+
+
 def graph(graph: Graph) -> JSON:
     """Return nodes in their order of declaration, and edges as pairs [from, to]."""
     nodes = [
@@ -156,6 +176,7 @@ def graph(graph: Graph) -> JSON:
             "queue_timeout": node.queue_timeout,
             "deadline": node.deadline,
             "heartbeat_timeout": node.heartbeat_timeout,
+            "cache": _cache(node.cache),
         }
         for node in graph.nodes.values()
     ]

@@ -3,6 +3,7 @@ from django.urls import path, re_path
 from .approvals import Approvals, Decide
 from .artifacts import Artifacts, Download
 from .bulk import Bulk, BulkDetail, BulkStop, Preview
+from .caching import Cache, Invalidate
 from .executions import (
     ActPreview,
     Anew,
@@ -47,5 +48,7 @@ urlpatterns = [
     path("bulk/preview/", Preview.as_view(), name="bulk_preview"),
     path("bulk/<uuid:id>/", BulkDetail.as_view(), name="bulk_act"),
     path("bulk/<uuid:id>/stop/", BulkStop.as_view(), name="bulk_stop"),
+    path("cache/", Cache.as_view(), name="cache"),
+    path("cache/invalidate/", Invalidate.as_view(), name="cache_invalidate"),
     re_path("^(?P<rest>.*)$", Nothing.as_view()),
 ]

@@ -16,6 +16,7 @@ from .durations import Duration, seconds
 from .errors import DuplicateNode, GraphError, InvalidOption
 from .graph import DEFAULT_QUEUE, NODE_ID_LIMIT, Graph, NodeSpec, make_graph
 from .policies import (
+    CachePolicy,
     ErrorType,
     Handles,
     Join,
@@ -117,6 +118,7 @@ class WorkflowBuilder:
         queue_timeout: Duration | None = None,
         deadline: Duration | None = None,
         heartbeat_timeout: Duration | None = None,
+        cache: CachePolicy | None = None,
     ) -> Self:
         """Add a node; `body` takes ctx, or is the name of a registered @task.
 
@@ -126,7 +128,8 @@ class WorkflowBuilder:
         `on_exhausted="pause"`, a person decides about a failure that nobody has rescued. `compensate` undoes what the
         body did, should the execution fail later; it becomes the node "undo:<id>". `timeout` is one attempt's,
         `queue_timeout` from ready to started, `deadline` that of all attempts, `heartbeat_timeout` between two words
-        of the body. Raises GraphError or InvalidOption, naming node and option.
+        of the body. With a `cache`, an equal execution takes over the result. Raises GraphError or InvalidOption,
+        naming node and option.
         """
         _identifier("node id", id)
         if id in self._nodes:
@@ -150,6 +153,7 @@ class WorkflowBuilder:
             queue_timeout=_limit(id, "queue_timeout", queue_timeout),
             deadline=_limit(id, "deadline", deadline),
             heartbeat_timeout=_limit(id, "heartbeat_timeout", heartbeat_timeout),
+            cache=_cache(id, cache),
         )
         if compensate is not None:
             about: dict[str, Any] = {"queue": queue, "priority": priority, "params": params}
@@ -293,6 +297,12 @@ def _limit(id: str, option: str, given: Duration | None) -> float | None:
 def _retry(id: str, policy: Any) -> RetryPolicy | None:
     if policy is not None and not isinstance(policy, RetryPolicy):
         raise InvalidOption(option=f'retry of node "{id}"', value=policy, expected="a RetryPolicy")
+    return policy
+
+
+def _cache(id: str, policy: Any) -> CachePolicy | None:
+    if policy is not None and not isinstance(policy, CachePolicy):
+        raise InvalidOption(option=f'cache of node "{id}"', value=policy, expected="a CachePolicy")
     return policy
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from .errors import CodecError, InvalidOption, NotSerialisable, PayloadTooLarge
 from .graph import Graph, NodeSpec, make_graph
-from .policies import AtLeast, Handles, Join, RetryPolicy, check_join
+from .policies import AtLeast, CachePolicy, Handles, Join, RetryPolicy, check_join
 
 FORMAT = 1
 MAX_DEPTH = 500  # SQLite checks JSON to a depth of 1,000 (https://www.sqlite.org/json1.html), PostgreSQL to its stack's
@@ -160,7 +160,19 @@ def _encode_node(node: NodeSpec) -> dict[str, Any]:
         data["retry"] = _encode_retry(node.retry)
     if node.handles is not None:
         data["handles"] = _encode_handles(node.handles)
+    if node.cache is not None:
+        data["cache"] = _encode_cache(node.cache)
     return data
+
+
+_CACHE_DEFAULTS = CachePolicy(ttl=1)
+
+
+def _encode_cache(policy: CachePolicy) -> dict[str, Any]:
+    """Return the policy as data; a function cannot be, so its key_fn is that of the installed code."""
+    names = ("store", "scope", "tags")
+    given = {n: getattr(policy, n) for n in names if getattr(policy, n) != getattr(_CACHE_DEFAULTS, n)}
+    return {"ttl": policy.ttl} | {n: list(v) if isinstance(v, tuple) else v for n, v in given.items()}
 
 
 def _encode_handles(handles: Handles) -> dict[str, Any]:
@@ -211,6 +223,7 @@ def _decode_node(data: Mapping[str, Any]) -> NodeSpec:
         params=MappingProxyType(dict(data.get("params", {}))),
         retry=retry,
         handles=_decode_handles(data["handles"]) if "handles" in data else None,
+        cache=CachePolicy(**data["cache"]) if "cache" in data else None,
         **options,
     )
 

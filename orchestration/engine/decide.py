@@ -61,6 +61,7 @@ class Result:
     waits: tuple[Wait, ...] = ()  # what a suspended body waits for
     woken: str = ""  # what of that is there already
     ran: float | None = None  # seconds that the attempt has run in all, where it has a timeout
+    more: dict[str, Any] | None = None  # what else its event says
 
 
 def begin(graph: Graph, view: View, about: dict[str, Any]) -> list[Command]:
@@ -105,7 +106,7 @@ def _begun(row: Row, result: Result) -> Iterator[Command]:
 
 def _succeed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
     yield End(row.key, N.SUCCEEDED, result=result.result)
-    data = {"duration": result.duration, "queued": result.queued}
+    data = {"duration": result.duration, "queued": result.queued, **(result.more or {})}
     yield Emit("node.completed", row.key, row.attempt, data)
     yield from not_needed(graph, row.key, "succeeded")
     yield from passed(graph, view, row.key, result.result)
@@ -179,7 +180,8 @@ def _lost(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Comman
 def _hand_back(view: View, row: Row, result: Result) -> list[Command]:
     if view.status is E.CANCELLING:
         return [*_cancel_row(row)]
-    commands: list[Command] = [Requeue(row.key, refund=True), Emit("node.released", row.key)]
+    said = Emit("node.released", row.key, data=result.more or {})
+    commands: list[Command] = [Requeue(row.key, result.asked or 0.0, refund=True), said]
     return commands + ([Hold(row.key, True)] if view.status is E.PAUSED else [])
 
 

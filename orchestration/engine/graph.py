@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
 from .expressions import nodes_of
-from .policies import AtLeast, Handles, Join, RetryPolicy, check_on_failure, expression_of
+from .policies import AtLeast, CachePolicy, Handles, Join, RetryPolicy, check_on_failure, expression_of
 
 DEFAULT_QUEUE = "default"
 NODE_ID_LIMIT = 200
@@ -42,6 +42,7 @@ class NodeSpec:
     queue_timeout: float | None = None  # seconds from ready to started
     deadline: float | None = None  # seconds for all attempts, from the first time it was ready
     heartbeat_timeout: float | None = None  # seconds between two words of its body
+    cache: CachePolicy | None = None  # for how long, and for whom, its result stands
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,9 @@ def check_companions(graph: Graph) -> None:
                 f'Node "{node.id}" of workflow "{graph.name}" runs for others and has an `on_exhausted`. Give it to the'
                 " node that it serves."
             )
+        if node.cache is not None and node.compensate is not None:
+            raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" has a `cache` and a `compensate`. A result'
+                             " from the cache did nothing here that could be undone; choose one of them.")  # fmt: skip
         _check_fallback(graph, node)
         _check_boundary(graph, node)
         _check_undo(graph, node)

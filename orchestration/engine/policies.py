@@ -108,6 +108,59 @@ def _one_of(option: str, value: Any, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
+SCOPES = ("workflow", "global")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePolicy:
+    """Say for how long a node's result stands for those of equal executions, and what makes them equal.
+
+    `ttl` is seconds or a text such as "5m". `key_fn(input)`, or `key_fn(input, ctx)`, returns JSON that stands in the
+    key for the input and the results that the node depends on. `store` is an alias of Django's CACHES. With scope
+    "global", every workflow that uses the body shares its entries. `tags` are names to invalidate entries by.
+    """
+
+    ttl: float
+    key_fn: Callable[..., Any] | None = field(default=None, compare=False)
+    store: str = "default"
+    scope: str = "workflow"
+    tags: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        *,
+        ttl: Duration,
+        key_fn: Callable[..., Any] | None = None,
+        store: str = "default",
+        scope: str = "workflow",
+        tags: Iterable[str] = (),
+    ) -> None:
+        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 - frozen
+        put("ttl", seconds(ttl, "CachePolicy.ttl"))
+        if not self.ttl:
+            raise InvalidOption(option="CachePolicy.ttl", value=ttl, expected="longer than nothing")
+        if key_fn is hash:
+            expected = "a function that says the same in every process; Python's hash() does not"
+            raise InvalidOption(option="CachePolicy.key_fn", value=key_fn, expected=expected)
+        if key_fn is not None and not callable(key_fn):
+            raise InvalidOption(option="CachePolicy.key_fn", value=key_fn, expected="a callable")
+        put("key_fn", key_fn)
+        put("store", _name("CachePolicy.store", store))
+        put("scope", _one_of("CachePolicy.scope", scope, SCOPES))
+        listed = (tags,) if isinstance(tags, str) else tuple(tags)
+        put("tags", tuple(sorted({_name("CachePolicy.tags", tag) for tag in listed})))
+
+
+def _name(option: str, value: Any) -> str:
+    if (
+        not isinstance(value, str)
+        or not value.isprintable()
+        or not 0 < len(value.strip()) == len(value) <= 100
+    ):
+        raise InvalidOption(option=option, value=value, expected="a printable text of 1 to 100 characters")
+    return value
+
+
 JOINS = ("all_success", "all_done", "any_success", "none_failed", "all_failed", "one_failed", "one_done")
 
 

@@ -7,6 +7,7 @@ denial is recorded in one of its own.
 from .acting import SAME, Joint, check_reason, together_with
 from .anew import PREVIEWED, fork, preview, rerun
 from .approvals import approve, may_decide, reject
+from .caching import invalidate_cache
 from .control import (
     RESERVED,
     STARTING,
@@ -38,6 +39,7 @@ __all__ = [
     "cancel",
     "check_reason",
     "fork",
+    "invalidate_cache",
     "may",
     "may_decide",
     "pause",

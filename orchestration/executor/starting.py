@@ -37,13 +37,15 @@ def start(
     priority: int = 3,
     tags: Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
+    refresh: bool = False,
 ) -> uuid.UUID:
-    """Start one execution and return its id.
+    """Start one execution and return its id; with `refresh`, it computes what is cached, and renews it.
 
     Raises UnknownWorkflow, UnknownTask, InvalidInput, PayloadTooLarge, NotSerialisable, InvalidOption,
     IdempotencyConflict and Denied.
     """
     options = {"idempotency_key": idempotency_key, "priority": priority, "tags": tags, "labels": labels}
+    options["refresh"] = refresh
     return start_or_get(workflow, input, principal=principal, **options).id
 
 
@@ -56,10 +58,11 @@ def start_or_get(
     priority: Any = 3,
     tags: Any = (),
     labels: Any = None,
+    refresh: Any = False,
 ) -> Started:
     """Do as `start`, and say whether the idempotency key had an execution already."""
     found = resolve(workflow, principal)
-    order = order_of(found, input, principal, priority, tags, labels, key_of(idempotency_key))
+    order = order_of(found, input, principal, priority, tags, labels, key_of(idempotency_key), _flag(refresh))
     return begin(found, [order], principal)[0]
 
 
@@ -119,6 +122,7 @@ def order_of(
     tags: Iterable[str],
     labels: Mapping[str, str] | None,
     key: str | None,
+    refresh: bool = False,
 ) -> Order:
     return Order(
         inputs.check(workflow.name, workflow.input_schema, value),
@@ -129,6 +133,7 @@ def order_of(
         tuple(dict.fromkeys([*workflow.tags, *_tags(tags)])),
         _labels(labels),
         key,
+        refresh=refresh,
     )
 
 
@@ -137,7 +142,9 @@ def begin(workflow: Workflow, orders: Sequence[Order], principal: Principal) -> 
 
     def audited(ids: list[uuid.UUID]) -> list[Statement]:
         resources = [resource_of(id, workflow.name) for id in ids]
-        about = {"version": version.number}
+        about: dict[str, Any] = {"version": version.number}
+        if any(order.refresh for order in orders):
+            about["refresh"] = True
         return [audit.statement(connection, principal, actions.WORKFLOW_RUN, resources, about)]
 
     return store_start.start(version, orders, also=audited)
@@ -161,6 +168,12 @@ def _labels(labels: Any) -> dict[str, str]:
             expected = "a mapping of texts of up to 100 characters to such texts"
             raise InvalidOption(option="labels", value=labels, expected=expected)
     return dict(pairs)
+
+
+def _flag(refresh: Any) -> bool:
+    if not isinstance(refresh, bool):
+        raise InvalidOption(option="refresh", value=refresh, expected="true or false")
+    return refresh
 
 
 def key_of(key: Any) -> str | None:

@@ -109,6 +109,8 @@ def note(event: JSON) -> str:
         parts.append(f"next try in {data['delay'] / 1000:g} s ({data.get('next')} of {data.get('of')})")
     if data.get("reason"):
         parts.append(first_line(data["reason"]))
+    if cached := data.get("cached"):
+        parts.append(f"from the cache, by {cached['execution']}")
     if by := data.get("by"):
         parts.append(f"by {by}")
     return " · ".join(parts)

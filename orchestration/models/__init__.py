@@ -1,4 +1,5 @@
 from .bulk import BulkAct, BulkItem
+from .caching import CacheCount, CachedValue, CacheEntry, CacheFlight, CacheGeneration, CacheWait
 from .definition import Workflow, WorkflowVersion
 from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
 from .messaging import JournalEntry, Signal, Wait
@@ -8,6 +9,12 @@ __all__ = [
     "Artifact",
     "BulkAct",
     "BulkItem",
+    "CacheCount",
+    "CacheEntry",
+    "CacheFlight",
+    "CacheGeneration",
+    "CacheWait",
+    "CachedValue",
     "Execution",
     "ExecutionEvent",
     "JournalEntry",

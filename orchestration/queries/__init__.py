@@ -1,6 +1,17 @@
 """Reads for pages, API and commands; nothing here writes."""
 
 from .approvals import approvals
+from .caching import (
+    CacheUse,
+    Source,
+    cache_entries,
+    cache_hit_rate,
+    cache_use,
+    entry_json,
+    refreshes,
+    sources,
+    visible_source,
+)
 from .companions import Companion, called_for, chain, companions, giver, undo_of
 from .events import event_json, events_after, last_log_lines, line_json, log_lines, node_events, settled_line
 from .filters import ExecutionFilter
@@ -37,16 +48,21 @@ from .why import LEFT, Why, culprit, explain, spell_left, why, whys
 __all__ = [
     "LEFT",
     "RETRYING",
+    "CacheUse",
     "Companion",
     "ExecutionFilter",
     "NodeReasons",
     "Page",
+    "Source",
     "Why",
     "approvals",
     "artifact",
     "asking",
     "asking_nodes",
     "asking_workflows",
+    "cache_entries",
+    "cache_hit_rate",
+    "cache_use",
     "called_for",
     "calls",
     "chain",
@@ -54,6 +70,7 @@ __all__ = [
     "culprit",
     "display_status",
     "duration_ms",
+    "entry_json",
     "event_json",
     "events_after",
     "execution",
@@ -71,13 +88,16 @@ __all__ = [
     "node_runs",
     "node_view",
     "page",
+    "refreshes",
     "run_json",
     "running_on",
     "runs_around",
     "settled_line",
+    "sources",
     "spell_left",
     "undo_of",
     "versions",
+    "visible_source",
     "why",
     "whys",
     "worker_nodes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 from django.db.models import Q
@@ -17,8 +18,10 @@ from orchestration.engine.states import (
     ExecutionStatus,
     NodeStatus,
 )
+from orchestration.engine.view import Key
 from orchestration.models import Execution, NodeRun
 
+from .caching import Source, awaited, sources
 from .companions import Companion, called_for, chain, companions, giver
 from .nodes import RETRYING, display_status
 from .why import LEFT, Why, Workers, caused, mentioned, message_of, type_of
@@ -73,9 +76,21 @@ class NodeReasons:
 
     # --- not yet ended ---
 
+    @cached_property
+    def sources(self) -> dict[Key, Source]:
+        """Where results came from that were cached."""
+        return sources(self.execution, self.graph)
+
+    @cached_property
+    def _awaited(self) -> dict[int, str]:
+        return awaited(self.execution, self.graph)
+
     def _ready(self, run: NodeRun) -> Why | None:
         if run.held:
             return Why(_("Held back. %(why)s") % {"why": caused(_("Paused"), self.execution.cause)})
+        if self.graph.nodes[run.node].cache is not None and (other := self._awaited.get(run.pk)):
+            text = _("Waits for the same result, which execution %(other)s computes now.")
+            return Why(text % {"other": other})
         said = self.workers.why([run.queue])
         return Why(said) if said else None
 
@@ -115,6 +130,14 @@ class NodeReasons:
         return Why(_("Blocked: %(reason)s") % {"reason": message_of(run.error)})
 
     # --- ended ---
+
+    def _succeeded(self, run: NodeRun) -> Why | None:
+        if self.graph.nodes[run.node].cache is None:
+            return None
+        source = self.sources.get(Key(run.node, run.index, run.for_node))
+        if source is None:
+            return None
+        return Why(_("From the cache: the result of execution %(other)s.") % {"other": source.execution})
 
     def _recovered(self, run: NodeRun) -> Why:
         if run.error is None:
@@ -238,6 +261,7 @@ class NodeReasons:
         N.WAITING.value: _waiting,
         N.ATTENTION.value: _attention,
         N.BLOCKED.value: _blocked,
+        N.SUCCEEDED.value: _succeeded,
         N.RECOVERED.value: _recovered,
         N.FAILED.value: _failed,
         N.UPSTREAM_FAILED.value: _upstream_failed,

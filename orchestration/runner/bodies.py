@@ -47,6 +47,14 @@ class Interrupted(BaseException):
     """Raised in a body that must stop now; a BaseException, so that `except Exception` lets it by."""
 
 
+class HandBack(BaseException):
+    """Raised instead of running a body that somebody is to run later: in `delay` seconds, or when that is cut short."""
+
+    def __init__(self, delay: float, said: dict[str, Any]) -> None:
+        super().__init__(delay, said)
+        self.delay, self.said = delay, said
+
+
 class _Flag:
     up = False
 
@@ -96,6 +104,8 @@ def _outcome(held: Held, error: BaseException | None) -> Outcome:
         return Outcome.CANCELLED
     if isinstance(error, Declined):
         return Outcome.SKIPPED
+    if isinstance(error, HandBack):
+        return Outcome.RELEASED
     return Outcome.TIMED_OUT if isinstance(error, NodeTimeout) else Outcome.FAILED
 
 
@@ -174,7 +184,9 @@ def to_result(
             return Result(key, Outcome.FAILED, error=describe(error), asked=False, **about)
         except Exception as error:  # an author's __iter__, model_dump or property raised
             return Result(key, Outcome.FAILED, error=describe(error), asked=False, **about)
-        return Result(key, outcome, result=text, **about)
+        return Result(key, outcome, result=text, more=held.more, **about)
+    if outcome is Outcome.RELEASED:
+        return Result(key, outcome, asked=value.delay, more=value.said)
     if outcome in (Outcome.CANCELLED, Outcome.SKIPPED):
         return Result(key, outcome, **about)
     return Result(

@@ -25,6 +25,7 @@ from orchestration.store.settle import Report, settle, settle_waves
 from orchestration.store.versions import graph_of
 
 from . import bodies
+from .caching import cached
 from .context import Context
 from .heartbeat import flush
 from .seat import Held, Seat
@@ -216,7 +217,7 @@ class Lane:
         """Find the claim's body; without one, the outcome is *blocked*, with the sentence that says why."""
         graph = graph_of(held.claim.version_id)
         try:
-            spec, body = body_of(graph, held.claim.key.node)
+            spec, body = body_of(graph, held.claim.key.node, cached)
         except UnknownTask as error:
             about = {
                 "type": "UnknownTask",

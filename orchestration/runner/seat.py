@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestration.engine.decide import ALONE_AFTER
 from orchestration.engine.errors import NodeTimeout
@@ -41,6 +42,7 @@ class Held:
     said: dict[str, object] = field(default_factory=dict)
     journal: dict[str, Entry] | None = None  # what its body's durable calls gave before, once it is read
     waits: tuple[Wait, ...] = ()  # the body has asked to wait for these: nothing else counts that it says
+    more: dict[str, Any] | None = None  # what else its last event is to say
 
     @property
     def is_in_body(self) -> bool:

@@ -15,7 +15,7 @@ from .lanes import Lane
 from .seat import Held, Seat
 
 MOST = 32  # rows in one batch
-_AT_A_GOOD_PLACE = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.SUSPENDED)
+_AT_A_GOOD_PLACE = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.SUSPENDED, Outcome.RELEASED)
 TARGET = 0.02  # seconds of work that a batch may hold
 
 

@@ -44,6 +44,7 @@ class Order:
     labels: dict[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
     forked_from: uuid.UUID | None = None
+    refresh: bool = False  # it renews what is cached; its first event says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ def _prepare(version: WorkflowVersion, order: Order, now: dt.datetime) -> Locked
 def about_start(version: WorkflowVersion, order: Order) -> dict[str, Any]:
     """Return what the log's first event says."""
     about = {"workflow": version.workflow.name, "version": version.number, "by": order.by}
+    about |= {"refresh": True} if order.refresh else {}
     return {**about, "forked_from": str(order.forked_from)} if order.forked_from else about
 
 

@@ -10,6 +10,7 @@ from django.http import Http404
 from orchestration import queries
 from orchestration.engine.graph import Graph
 from orchestration.engine.states import NodeStatus
+from orchestration.engine.view import Key
 from orchestration.models import Artifact, Execution, NodeRun
 from orchestration.store.versions import graph_of
 from security.actions import EXECUTION_CONTROL
@@ -50,14 +51,20 @@ def node_context(
     tells_error = run is not None and run.error is not None and run.status in _TELL_ERROR
     called = _companions(graph, node, run, around)
     spec = graph.nodes[node]
+    reasons = queries.NodeReasons(execution, graph, around)
+    source = (
+        reasons.sources.get(Key(node, item, served)) if run and run.status == NodeStatus.SUCCEEDED else None
+    )
     return {
         "node": node,
+        "source": source,
+        "source_shown": queries.visible_source(principal, source),
         "may_decide": asks and allowed(principal, EXECUTION_CONTROL, execution),
         "plans": plans(execution, graph, node, run, principal),
         "spec": spec,
         "run": run,
         "shown": next(each for each in view if each["node"] == node),
-        "reason": queries.NodeReasons(execution, graph, around).why(node, run),
+        "reason": reasons.why(node, run),
         "schedule": schedule(spec, run),
         "decided": _decided(events),
         "events": events[-EVENTS:],

@@ -58,12 +58,22 @@ class StartForm(forms.Form):
     tags = forms.CharField(
         label=_("Tags"), required=False, max_length=500, help_text=_("Separated by commas.")
     )
+    refresh = forms.BooleanField(
+        label=_("Ignore cached results"), required=False, help_text=_("Compute them anew, and keep these.")
+    )
 
     def __init__(
-        self, schema: Schema | None, data: Mapping[str, Any] | None = None, *, whole: bool = False
+        self,
+        schema: Schema | None,
+        data: Mapping[str, Any] | None = None,
+        *,
+        whole: bool = False,
+        cached: bool = False,
     ) -> None:
         super().__init__(data, label_suffix="", use_required_attribute=True)
         self.schema = schema
+        if not cached:
+            del self.fields["refresh"]
         self.properties = {} if whole else _properties(schema)
         if self.properties:
             needed = set((schema or {}).get("required", ()))
@@ -88,7 +98,7 @@ class StartForm(forms.Form):
 
     def option_fields(self) -> list[forms.BoundField]:
         """Return the fields beside the input."""
-        return [self["priority"], self["tags"]]
+        return [self[name] for name in ("priority", "tags", "refresh") if name in self.fields]
 
     def refuse(self, errors: Iterable[Mapping[str, str]]) -> None:
         """Show the errors of the schema's check ({path, message}) at their fields."""

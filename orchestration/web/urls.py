@@ -22,6 +22,7 @@ urlpatterns = [
     path("executions/<uuid:id>/<slug:verb>/", in_own_zone(verbs.act), name="verb"),
     path("workflows/", in_own_zone(workflows.workflows), name="workflows"),
     path("workflows/<path:name>/start/", in_own_zone(workflows.start), name="start"),
+    path("workflows/<path:name>/cache/invalidate/", in_own_zone(workflows.invalidate), name="invalidate"),
     path("workflows/<path:name>/", in_own_zone(workflows.workflow), name="workflow"),
     path("workers/", in_own_zone(workers.workers), name="workers"),
 ]

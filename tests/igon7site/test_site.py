@@ -1,7 +1,6 @@
 """What the settings promise about the running site."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,8 @@ from django.contrib.staticfiles import finders
 from django.templatetags.static import static
 from django.test import Client
 
-from igon7site.setup.processes import dying_with_parent
 from igon7site.setup.static import fingerprint
+from tests.redis_server import private_redis
 
 _ASK = "from igon7site import settings as s; print(s.HTTPS, s.SECURE_SSL_REDIRECT, s.SESSION_COOKIE_SECURE)"
 
@@ -52,24 +51,11 @@ def test_the_deployment_checks_are_clean_for_this_machine_and_for_a_public_name(
 
 
 def test_processes_share_what_they_keep_in_redis(tmp_path: Path) -> None:
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on this machine")
-    path = tmp_path / "redis.sock"
-    server = subprocess.Popen(
-        [binary, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(tmp_path)],
-        stdout=subprocess.DEVNULL, preexec_fn=dying_with_parent(),
-    )  # fmt: skip
-    try:
+    with private_redis(tmp_path) as url:
         setup = "import django; django.setup(); from django.core.cache import caches; "
-        url = {"REDIS_URL": f"unix://{path}", "DJANGO_SETTINGS_MODULE": "igon7site.settings"}
-        write = "import time, redis\nfor _ in range(100):\n    try: caches['redis'].set('k', 'kept'); break\n"
-        write += "    except redis.ConnectionError: time.sleep(0.1)"
-        assert _ask(tmp_path, f"{setup}\n{write}", **url).returncode == 0
-        assert _ask(tmp_path, f"{setup} print(caches['default'].get('k'))", **url).stdout.strip() == "kept"
-    finally:
-        server.terminate()
-        server.wait()
+        told = {"REDIS_URL": url, "DJANGO_SETTINGS_MODULE": "igon7site.settings"}
+        assert _ask(tmp_path, f"{setup} caches['redis'].set('k', 'kept')", **told).returncode == 0
+        assert _ask(tmp_path, f"{setup} print(caches['default'].get('k'))", **told).stdout.strip() == "kept"
 
 
 def test_the_secret_key_is_made_once_and_is_for_its_owner_alone(tmp_path: Path) -> None:

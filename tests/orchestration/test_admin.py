@@ -10,12 +10,15 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from orchestration import bulk, models
+from orchestration import CachePolicy, WorkflowBuilder, bulk, models
+from orchestration.caching import book, flights, stores
 from orchestration.engine.parking import Wait
+from orchestration.engine.view import Key
 from orchestration.models import Execution
-from orchestration.store import signals, versions
+from orchestration.store import clock, signals, versions
+from orchestration.store.claim import Claim
 from security.principals import Principal
-from tests.factories import Act, make_workflow, park, play, start_execution, worker_node
+from tests.factories import Act, make_workflow, nothing, park, play, start_execution, worker_node
 
 pytestmark = pytest.mark.django_db
 
@@ -43,8 +46,25 @@ def rows() -> Iterator[Execution]:
     waits = [Wait(f"{name}#1", "signal", name) for name in ("go", "later")]
     parked = park(make_workflow("waiting", {"work": ()}), *waits)
     signals.send([signals.Message(parked.pk, "go", '"<b>hello</b>"', "<script>alert(1)</script>")])
+    _cache_something(execution)
     yield execution
     versions.forget_versions()
+
+
+def _cache_something(execution: Execution) -> None:
+    flow = (
+        WorkflowBuilder("etl")
+        .add_node("extract", nothing, cache=CachePolicy(ttl=60, tags=["<b>hello</b>"]))
+        .build()
+    )
+    book.note_entry("key", "etl", flow.graph.nodes["extract"], str(execution.pk), 1, clock.now())
+    book.count("etl", "extract", hit=True)
+    book.raise_generations([book.of_tag("<b>hello</b>")])
+    stores.put("default", "key", "[1]", str(execution.pk), clock.now().isoformat(), 60)
+    run = execution.nodes.get(node="extract")
+    held = Claim(run.pk, execution.pk, execution.version_id, Key("extract"), 1, run.fence)
+    flights.take("key", held)
+    flights.wait("key", held)
 
 
 def url(model: Any, what: str, *key: Any) -> str:

@@ -30,6 +30,7 @@ class Command(command.Command):
         )
         parser.add_argument("--idempotency-key", metavar="KEY", help="start once only, however often asked")
         parser.add_argument("--priority", type=int, choices=range(1, 6), default=3, help="1 first … 5 last")
+        parser.add_argument("--refresh", action="store_true", help="compute what is cached, and renew it")
         parser.add_argument("--tag", action="append", default=[], dest="tags", help="may be repeated")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,6 +41,7 @@ class Command(command.Command):
             idempotency_key=options["idempotency_key"],
             priority=options["priority"],
             tags=options["tags"],
+            refresh=options["refresh"],
         )
         id = started.id
         if options["json"] and not options["follow"]:

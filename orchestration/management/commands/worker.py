@@ -12,6 +12,7 @@ from django.db import connections
 
 from orchestration import registry
 from orchestration.bulk import carry
+from orchestration.caching import flights, upkeep
 from orchestration.engine.durations import seconds
 from orchestration.runner import periodic, sweep
 from orchestration.runner.cluster import Cluster
@@ -38,6 +39,8 @@ class Command(BaseCommand):
         connections.close_all()  # nothing open may be inherited by the fork
         cluster.start()
         periodic.register("bulk acts", carry.EVERY, carry.carry_out)
+        periodic.register("cache: who waits", upkeep.STRANDED, flights.let_stranded_go)
+        periodic.register("cache: what is old", upkeep.OLD, upkeep.tidy)
         keeper = Keeper(cluster.about)
         keeper.start()
         self.stdout.write(f"{cluster.about.slots} workers serve {', '.join(queues)}.")

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from orchestration import executor, queries, registry
 from orchestration.engine.errors import Igon7Error, InvalidInput
 from orchestration.models import Workflow
+from orchestration.queries.caching import cached_nodes
 from orchestration.queries.stats import recent, summarise
 from orchestration.store.versions import graph_of
 from orchestration.web import bars
 from orchestration.web.access import load_workflow
 from orchestration.web.pictures import layout_of, picture
 from orchestration.web.schema_form import StartForm
-from security.actions import CONSOLE_OPEN, WORKFLOW_RUN, WORKFLOW_VIEW
+from security.actions import CACHE_INVALIDATE, CONSOLE_OPEN, WORKFLOW_RUN, WORKFLOW_VIEW
 from security.policies import allowed
 from security.principals import Principal
 from security.web.guard import requires
@@ -52,7 +55,7 @@ def _listed(workflow: Workflow, last: list[Any]) -> dict[str, Any]:
 def workflow(request: HttpRequest, workflow: Workflow) -> HttpResponse:
     """Show a workflow."""
     whole = request.GET.get("as") == "json"
-    return _show(request, workflow, StartForm(_schema(workflow), whole=whole), whole)
+    return _show(request, workflow, _form(workflow, whole), whole)
 
 
 @require_POST
@@ -60,10 +63,11 @@ def workflow(request: HttpRequest, workflow: Workflow) -> HttpResponse:
 def start(request: HttpRequest, workflow: Workflow) -> HttpResponse:
     """Start the workflow with what the form says, or show the form again with what is wrong."""
     whole = request.POST.get("as") == "json"
-    form = StartForm(_schema(workflow), request.POST, whole=whole)
+    form = _form(workflow, whole, request.POST)
     if not form.is_valid():
         return _show(request, workflow, form, whole, status=400)
     told = {"priority": form.cleaned_data["priority"], "tags": form.cleaned_data["tags"]}
+    told["refresh"] = form.cleaned_data.get("refresh", False)
     try:
         id = executor.start(workflow.name, form.input(), principal=Principal.for_request(request), **told)
     except InvalidInput as error:
@@ -75,8 +79,28 @@ def start(request: HttpRequest, workflow: Workflow) -> HttpResponse:
     return redirect("execution", id)
 
 
-def _schema(workflow: Workflow) -> Any:
-    return workflow.current.definition.get("input_schema") if workflow.current else None
+@require_POST
+@requires(CACHE_INVALIDATE, load_workflow)
+def invalidate(request: HttpRequest, workflow: Workflow) -> HttpResponse:
+    """Invalidate what is cached of the workflow, or of the node that is named."""
+    about: dict[str, Any] = {
+        "node": request.POST.get("node") or None,
+        "reason": request.POST.get("reason", "").strip()[:500],
+    }
+    principal = Principal.for_request(request)
+    try:
+        count = executor.invalidate_cache(principal=principal, workflow=workflow.name, **about)
+    except Igon7Error as error:
+        messages.error(request, str(error), extra_tags="bad")
+    else:
+        said = ngettext("%d cached result is invalid now.", "%d cached results are invalid now.", count)
+        messages.success(request, said % count)
+    return redirect("workflow", workflow.name)
+
+
+def _form(workflow: Workflow, whole: bool, data: Any = None) -> StartForm:
+    schema = workflow.current.definition.get("input_schema") if workflow.current else None
+    return StartForm(schema, data, whole=whole, cached=bool(cached_nodes(workflow)))
 
 
 def _show(
@@ -96,6 +120,8 @@ def _show(
         "bars": bars.of_executions(last, summary.longest, LAST),
         "slots": LAST,
         "versions": queries.versions(workflow)[:VERSIONS],
+        "cached": queries.cache_use(workflow),
+        "may_invalidate": allowed(principal, CACHE_INVALIDATE, workflow),
     }
     if workflow.current_id:
         version = workflow.current_id
