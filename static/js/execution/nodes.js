@@ -13,7 +13,9 @@ export function show(node) {
   cell("status").replaceChildren(badge(node.status));
   cell("attempt").textContent = node.attempt || "–";
   cell("duration").replaceChildren(took(node));
-  cell("progress").replaceChildren(...progress(node));
+  // Why it does not move, the page has said itself; that holds until it moves.
+  if (node.status === "running" || node.status !== row.dataset.status) cell("progress").replaceChildren(...progress(node));
+  row.dataset.status = node.status;
 }
 
 /** Return icon and word of a status; the page carries one of each. */
