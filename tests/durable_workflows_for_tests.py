@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.db import connection
+
 from orchestration import RetryPolicy, SignalTimeout, WorkflowBuilder
 from tests.ledger import note, recorded
 from tests.workflows_for_tests import single
@@ -126,6 +128,14 @@ async def steps_and_naps(ctx: Any) -> list[Any]:
     return [kept, await ctx.step("plain", lambda: 7)]
 
 
+@recorded
+async def loses_its_connection(ctx: Any) -> list[Any]:
+    """Lose what a restart of the database takes away, between durable calls."""
+    first = await ctx.step("first", lambda: 1)
+    await ctx._call(lambda: connection.connection.close())
+    return [first, await ctx.step("second", lambda: 2)]
+
+
 waiting = single("d-waiting", waits, then=True)
 patient = single("d-patient", waits, params={"timeout": 30})
 giving_up = single("d-giving-up", gives_up)
@@ -145,4 +155,5 @@ swallowing = single("d-swallowing", swallows_everything)
 two_at_once = single("d-two-at-once", waits_for_two)
 first_of_two = single("d-first-of-two", whichever_comes)
 async_steps = single("d-async-steps", steps_and_naps)
+severed = single("d-severed", loses_its_connection)
 conditional = WorkflowBuilder("d-conditional").add_node("work", waits, when=lambda ctx: not ctx.input).build()

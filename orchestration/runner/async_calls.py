@@ -13,6 +13,7 @@ from orchestration.engine.parking import Wait
 from .calls import DurableCalls
 from .durable import Lost, value_of
 from .family import Family
+from .patience import patiently
 
 
 class AsyncDurableCalls(DurableCalls):
@@ -54,12 +55,12 @@ class AsyncDurableCalls(DurableCalls):
         # The place first, and nothing awaited before it: calls made together are numbered as they were made.
         key = self._journal.place(kind, name)
         if not self._journal.is_loaded:
-            await self._call(self._journal.load)
+            await self._call(patiently, self._journal.load)
         return key, self._journal.find(key, kind)
 
     async def _keep_it(self, key: str, kind: str, value: Any) -> Any:
         try:
-            return await self._call(self._journal.keep, key, kind, value)
+            return await self._call(patiently, lambda: self._journal.keep(key, kind, value))
         except Lost:
             self._held.gone = True
             raise asyncio.CancelledError from None

@@ -52,7 +52,7 @@ class DurableCalls:
     def check_reached(self) -> None:
         """Raise ReplayDiverged unless the body, which has ended, came to everything that it was brought."""
         if "_journal" in self.__dict__ or self._held.claim.parked:
-            self._journal.check_reached()
+            patiently(self._journal.check_reached)
 
     # --- how ---------------------------------------------------------------------------------------
 

@@ -199,15 +199,20 @@ def timers(evidence: Evidence, count: Count) -> None:
 
 
 def _check_sleeps(evidence: Evidence, count: Count) -> None:
-    """Check that no sleep is over early, by the times in the log, which are the database's."""
-    since: dict[Name, dt.datetime] = {}
+    """Check that no sleep is over early, by the times in the log, which are the database's.
+
+    A body that sleeps and waits for a signal at once parks again when the signal has come; its sleep began before.
+    """
+    due: dict[Name, dt.datetime] = {}
     for name, event in evidence.in_runs():
-        waits = event["data"].get("waits", []) if event["type"] == "node.waiting" else []
-        if waits and {wait["kind"] for wait in waits} == {"sleep"}:
-            since[name] = _moment(event["at"]) + dt.timedelta(seconds=min(w["timeout"] for w in waits))
-        elif event["type"] == "node.ready" and name in since:
-            due, at = since.pop(name), _moment(event["at"])
-            count.check(at >= due - dt.timedelta(seconds=EARLY), f"{name} slept until {at}, not until {due}")
+        at = _moment(event["at"])
+        sleeps = [wait["timeout"] for wait in event["data"].get("waits", []) if wait["kind"] == "sleep"]
+        if sleeps:
+            due.setdefault(name, at + dt.timedelta(seconds=min(sleeps)))
+        elif event["data"].get("reason") == "it has slept":
+            until = due.pop(name, None)
+            held = until is not None and at >= until - dt.timedelta(seconds=EARLY)
+            count.check(held, f"{name} slept until {at}, not until {until}")
 
 
 def _moment(text: str) -> dt.datetime:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import time
+import uuid
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,7 @@ from tests.factories import nothing
 from tests.ledger import Entry
 from tests.orchestration.store_helpers import begin, done, nodes, order, run_to_end, seat
 
+from . import promises
 from .evidence import Evidence, Runnable
 from .promises import PROMISES
 from .table import Count, Report
@@ -303,3 +307,33 @@ def test_rounds_add_up_in_one_report():
     report.add(more)
     assert (report.counts["ends"].held, report.counts["ends"].checked) == (2, 4)
     assert Report.from_json(report.to_json()).broken == ["ends: x", "ends: x"]
+
+
+def _slept(*lines):
+    """Count over a log of (seconds, what is waited for, or None where the sleep is said to be over)."""
+    name, told = (uuid.uuid4(), "a", "", 1), []
+    for seconds, waits in lines:
+        at = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
+        data = {"reason": "it has slept"} if waits is None else {"waits": waits}
+        told.append(
+            (
+                name,
+                {
+                    "type": "node.ready" if waits is None else "node.waiting",
+                    "at": at.isoformat(),
+                    "data": data,
+                },
+            )
+        )
+    count = Count()
+    evidence: Any = SimpleNamespace(in_runs=lambda: iter(told))
+    promises._check_sleeps(evidence, count)
+    return count.held, count.checked
+
+
+def test_a_sleep_counts_from_its_first_parking_and_must_not_be_short():
+    sleep, signal = {"kind": "sleep", "timeout": 1.0}, {"kind": "signal", "name": "go"}
+    assert _slept((0, [sleep, signal]), (0.8, [sleep]), (1, None)) == (1, 1)
+    assert _slept((0, [sleep, signal]), (0.8, [sleep]), (0.9, None)) == (0, 1)
+    assert _slept((0, [sleep]), (1, None), (1, [sleep]), (1.5, None)) == (1, 2)
+    assert _slept((0, [signal]), (1, None)) == (0, 1), "a sleep that nobody began"

@@ -169,6 +169,13 @@ def test_async_steps_and_sleeps_are_kept_too(crew):
     ]
 
 
+@pytest.mark.postgres
+def test_a_connection_that_is_lost_between_durable_calls_costs_no_attempt(crew):
+    id = begin(samples.severed)
+    ended(id)
+    assert (run_of(id, "work").result, run_of(id, "work").attempt) == ([1, 2], 1)
+
+
 def test_a_condition_is_asked_once_though_the_body_runs_twice(crew):
     id = begin(samples.conditional)
     parked(id)
