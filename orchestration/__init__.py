@@ -2,6 +2,8 @@
 
 from .engine.builder import Workflow, WorkflowBuilder
 from .engine.errors import (
+    ApprovalRejected,
+    ApprovalTimeout,
     DoNotRetry,
     GraphError,
     Igon7Error,
@@ -15,6 +17,8 @@ from .engine.policies import AtLeast, CachePolicy, RetryPolicy
 from .engine.tasks import task
 
 __all__ = [
+    "ApprovalRejected",
+    "ApprovalTimeout",
     "AtLeast",
     "CachePolicy",
     "DoNotRetry",

@@ -13,6 +13,8 @@ from jsonschema.exceptions import SchemaError
 
 from .engine.codec import canonical, dump_payload
 from .engine.errors import GraphError, InvalidInput
+from .engine.graph import Graph
+from .engine.shipped import APPROVAL
 
 MOST_ERRORS = 20
 
@@ -28,6 +30,19 @@ def check(workflow: str, schema: Mapping[str, Any] | None, value: Any) -> str:
     if schema is not None:
         _check_schema(workflow, _validator(workflow, canonical(schema)), json.loads(text))
     return text
+
+
+def check_forms(graph: Graph) -> None:
+    """Raise GraphError, naming the node, for a form of an approval that is no JSON Schema."""
+    for node in graph.nodes.values():
+        if node.body != f"task:{APPROVAL}" or not node.params.get("form"):
+            continue
+        try:
+            Draft202012Validator.check_schema(node.params["form"])
+        except SchemaError as error:
+            raise GraphError(
+                f'The form of node "{node.id}" of workflow "{graph.name}" is not a JSON Schema: {error.message}'
+            ) from None
 
 
 def _check_schema(workflow: str, validator: Draft202012Validator, value: Any) -> None:

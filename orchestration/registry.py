@@ -17,7 +17,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 
-from . import cache_stores
+from . import cache_stores, inputs
 from .engine import tasks
 from .engine.builder import Workflow, conditional
 from .engine.errors import GraphError, UnknownTask, UnknownWorkflow
@@ -114,7 +114,8 @@ def _sentence(error: BaseException) -> str:
 def register(workflow: Workflow) -> None:
     """Make the workflow known by its name; the later of two wins only if it is the same module's.
 
-    Raises ValueError when another module has a workflow of that name, and GraphError for a store that cannot be used.
+    Raises ValueError when another module has a workflow of that name, and GraphError for a store that cannot be used
+    or a form that is none.
     """
     known = _workflows.get(workflow.name)
     if known is not None and known is not workflow and known.module != workflow.module:
@@ -122,6 +123,7 @@ def register(workflow: Workflow) -> None:
             f'Workflow "{workflow.name}" is defined in {known.module} and in {workflow.module}. Rename one.'
         )
     cache_stores.check(workflow.graph)
+    inputs.check_forms(workflow.graph)
     _workflows[workflow.name] = workflow
 
 
@@ -246,6 +248,7 @@ def check_value(workflow: Workflow) -> Workflow:
                 "as data and cannot carry a function. Define it in a module, or use retry_on and do_not_retry."
             )
     cache_stores.check(workflow.graph)
+    inputs.check_forms(workflow.graph)
     return _in_their_lanes(workflow)
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from .codec import checksum, dump_payload, encode_graph
+from .doors import Doors
 from .durations import Duration, seconds
 from .errors import DuplicateNode, GraphError, InvalidOption
 from .graph import DEFAULT_QUEUE, NODE_ID_LIMIT, Graph, NodeSpec, make_graph
@@ -66,7 +67,7 @@ class Workflow:
         return checksum(self.definition())
 
 
-class WorkflowBuilder:
+class WorkflowBuilder(Doors):
     """Collect nodes and options, then `build()` the Workflow. Nothing happens to any database."""
 
     def __init__(
@@ -94,7 +95,7 @@ class WorkflowBuilder:
         self._conditions: dict[str, Body] = {}
         self._module = _calling_module()
 
-    def add_node(
+    def add_node(  # type: ignore[override]  # it names the options
         self,
         id: str,
         body: Body | str,

@@ -191,6 +191,13 @@ class ReplayDiverged(Igon7Error):
     code = "replay_diverged"
 
 
+class DurableInStep(Igon7Error):
+    """{kind} "{name}" was asked for inside of ctx.step("{step}"), whose function does not run again when the body does.
+    Leave the step first, and ask for it in the body itself."""
+
+    code = "durable_in_step"
+
+
 class NodeLost(Igon7Error):
     """The worker that ran this node disappeared {losses} times in a row; the node is treated as poison.
     Look at what it does to its process (memory, exit, native code), then retry it."""

@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from types import MappingProxyType
 from typing import Any
 
+from . import shipped
 from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
 from .expressions import nodes_of
 from .policies import AtLeast, CachePolicy, Handles, Join, RetryPolicy, check_on_failure, expression_of
@@ -135,6 +136,7 @@ def make_graph(
     for node in nodes:
         if node.id in byid:
             raise DuplicateNode(workflow=name, node=node.id)
+        shipped.check(name, node)
         byid[node.id] = node
     graph = Graph(name, MappingProxyType(byid), output, timeout, check_on_failure(on_failure))
     _check_dependencies(graph)

@@ -14,6 +14,7 @@ from orchestration import models
 from orchestration.engine.builder import Workflow
 from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import Igon7Error, InvalidOption
+from orchestration.engine.signals import NAME_LIMIT, check_name
 from orchestration.store import signals
 from orchestration.store.signals import Message
 from orchestration.store.sql import Statement
@@ -24,9 +25,6 @@ from security.principals import Principal
 from .acting import resource_of, visible_many
 from .control import RESERVED
 from .starting import begin, key_of, order_of, resolve
-
-NAME_LIMIT = 200
-RESERVED_FOR = ", ".join(RESERVED)
 
 
 def send_signal(
@@ -76,7 +74,7 @@ def send_signals(
 
 
 def _message(execution_id: uuid.UUID, name: Any, payload: Any, sent_id: Any, principal: Principal) -> Message:
-    return Message(execution_id, _name(name), _payload(name, payload), principal.name, _sent_id(sent_id))
+    return Message(execution_id, check_name(name), _payload(name, payload), principal.name, _sent_id(sent_id))
 
 
 def _audited(
@@ -114,16 +112,6 @@ def signal_with_start(
         if no is not None:
             raise no
     return started.id
-
-
-def _name(name: Any) -> str:
-    if not isinstance(name, str) or not name.strip() or len(name) > NAME_LIMIT or "\0" in name:
-        expected = f"a text of 1 to {NAME_LIMIT} characters"
-        raise InvalidOption(option="the signal's name", value=name, expected=expected)
-    if name in RESERVED:
-        expected = f"none of {RESERVED_FOR}, which go by send_signal"
-        raise InvalidOption(option="the signal's name", value=name, expected=expected)
-    return name
 
 
 def _payload(name: str, payload: Any) -> str:

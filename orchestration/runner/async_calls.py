@@ -9,9 +9,10 @@ from typing import Any
 
 from orchestration.engine.durations import Duration, seconds
 from orchestration.engine.parking import Wait
+from orchestration.engine.signals import check_name
 
 from .calls import DurableCalls
-from .durable import Lost, value_of
+from .durable import Lost, inside, value_of
 from .family import Family
 from .patience import patiently
 
@@ -28,9 +29,10 @@ class AsyncDurableCalls(DurableCalls):
             key, entry = await self._come_to_it("step", name)
             if entry is not None:
                 return value_of(entry, Wait(key, "step", name))
-            value = function(*args, **kwargs)
-            if inspect.isawaitable(value):
-                value = await value
+            with inside(name):
+                value = function(*args, **kwargs)
+                if inspect.isawaitable(value):
+                    value = await value
             return await self._keep_it(key, "step", value)
 
     async def sleep(self, duration: Duration) -> None:  # type: ignore[override]
@@ -43,7 +45,7 @@ class AsyncDurableCalls(DurableCalls):
         Raises SignalTimeout, InvalidOption, ReplayDiverged, NodeCancelled.
         """
         limit = seconds(timeout, "timeout") if timeout is not None else None
-        return await self._await_it("signal", name, limit)
+        return await self._await_it("signal", check_name(name), limit)
 
     # --- how ---------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from orchestration.engine.errors import (
     ApprovalRejected,
     DeadlineExceeded,
     DoNotRetry,
+    DurableInStep,
     Igon7Error,
     NodeCancelled,
     NodeTimeout,
@@ -38,7 +39,7 @@ from orchestration.store.journal import ran_key
 
 from .seat import Held
 
-_FOR_GOOD = (DoNotRetry, DeadlineExceeded, ReplayDiverged, ApprovalRejected, SystemExit)
+_FOR_GOOD = (DoNotRetry, DeadlineExceeded, ReplayDiverged, DurableInStep, ApprovalRejected, SystemExit)
 TRACEBACK_LIMIT = 32 * 1024
 GRACE = 5.0  # seconds after its timeout that a body has before its process is killed
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from orchestration.engine.durations import Duration, seconds
 from orchestration.engine.parking import Wait
+from orchestration.engine.signals import check_name
 
-from .durable import Journal, Lost, Suspended, park, value_of
+from .durable import Journal, Lost, Suspended, inside, park, value_of
 from .patience import patiently
 from .seat import Held
 
@@ -29,13 +30,15 @@ class DurableCalls:
     def step(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call the function, once: on a replay its result is given again, as plain JSON.
 
-        What it raises is raised, and not kept: the next attempt calls it again. Raises NotSerialisable,
-        PayloadTooLarge, InvalidOption, ReplayDiverged, NodeCancelled.
+        What it raises is raised, and not kept: the next attempt calls it again. It may not wait, nor keep something
+        by itself: DurableInStep. Raises NotSerialisable, PayloadTooLarge, InvalidOption, ReplayDiverged, NodeCancelled.
         """
         key, entry = self._come_to("step", name)
         if entry is not None:
             return value_of(entry, Wait(key, "step", name))
-        return self._keep(key, "step", function(*args, **kwargs))
+        with inside(name):
+            value = function(*args, **kwargs)
+        return self._keep(key, "step", value)
 
     def sleep(self, duration: Duration) -> None:
         """Wait for so long, without a worker. Raises InvalidOption, ReplayDiverged, NodeCancelled."""
@@ -47,7 +50,7 @@ class DurableCalls:
         Raises SignalTimeout, InvalidOption, ReplayDiverged, NodeCancelled.
         """
         limit = seconds(timeout, "timeout") if timeout is not None else None
-        return self._await("signal", name, limit)
+        return self._await("signal", check_name(name), limit)
 
     def check_reached(self) -> None:
         """Raise ReplayDiverged unless the body, which has ended, came to everything that it was brought."""

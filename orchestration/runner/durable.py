@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +19,7 @@ from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import (
     ApprovalRejected,
     ApprovalTimeout,
+    DurableInStep,
     Igon7Error,
     InvalidOption,
     ReplayDiverged,
@@ -40,6 +43,19 @@ class Lost(BaseException):
     """Raised in a body whose claim has been taken over, where it would write."""
 
 
+_step: ContextVar[str] = ContextVar("step", default="")  # whose function runs; tasks made in it are in it
+
+
+@contextmanager
+def inside(step: str) -> Iterator[None]:
+    """Run a step's function: what it gives is kept as a whole, so nothing in it may be kept apart, or wait."""
+    token = _step.set(step)
+    try:
+        yield
+    finally:
+        _step.reset(token)
+
+
 class Journal:
     """One run of a body, and what its durable calls gave before. Whoever uses it sees to `load` first."""
 
@@ -60,10 +76,12 @@ class Journal:
             self._known = journal.read([run_id])[run_id]
 
     def place(self, kind: str, name: str) -> str:
-        """Return the key of the call that comes now. Raises InvalidOption."""
+        """Return the key of the call that comes now. Raises InvalidOption, DurableInStep."""
         if not isinstance(name, str) or not name or len(name) > NAME_LIMIT or "\0" in name:
             expected = f"a text of 1 to {NAME_LIMIT} characters"
             raise InvalidOption(option=f"the name of a {kind}", value=name, expected=expected)
+        if step := _step.get():
+            raise DurableInStep(kind=kind.capitalize(), name=name, step=step)
         self._counts[name] += 1
         return f"{name}#{self._counts[name]}"
 
