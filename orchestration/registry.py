@@ -114,8 +114,8 @@ def _sentence(error: BaseException) -> str:
 def register(workflow: Workflow) -> None:
     """Make the workflow known by its name; the later of two wins only if it is the same module's.
 
-    Raises ValueError when another module has a workflow of that name, and GraphError for a store that cannot be used
-    or a form that is none.
+    Raises ValueError when another module has a workflow of that name, and GraphError for a store that
+    cannot be used and for a schema that is none.
     """
     known = _workflows.get(workflow.name)
     if known is not None and known is not workflow and known.module != workflow.module:
@@ -123,7 +123,7 @@ def register(workflow: Workflow) -> None:
             f'Workflow "{workflow.name}" is defined in {known.module} and in {workflow.module}. Rename one.'
         )
     cache_stores.check(workflow.graph)
-    inputs.check_forms(workflow.graph)
+    inputs.check_schemas(workflow)
     _workflows[workflow.name] = workflow
 
 
@@ -223,7 +223,7 @@ def check_value(workflow: Workflow) -> Workflow:
     """Return a workflow that was given as a value, its tasks in their lanes.
 
     Raises UnknownTask unless a worker will find a body for each node, and GraphError for a function that no
-    module defines and for a cache store that cannot be used.
+    module defines, for a cache store that cannot be used and for a schema that is none.
     """
     discover()
     for spec in workflow.graph.nodes.values():
@@ -248,7 +248,7 @@ def check_value(workflow: Workflow) -> Workflow:
                 "as data and cannot carry a function. Define it in a module, or use retry_on and do_not_retry."
             )
     cache_stores.check(workflow.graph)
-    inputs.check_forms(workflow.graph)
+    inputs.check_schemas(workflow)
     return _in_their_lanes(workflow)
 
 

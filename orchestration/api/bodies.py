@@ -81,6 +81,7 @@ class Decision(Edited):
 class Signal(Body):
     name = serializers.CharField(max_length=200)
     payload = AnyJSON(required=False, allow_null=True, default=None)
+    id = serializers.CharField(max_length=200, required=False, allow_null=True, default=None)
 
 
 class BulkPreview(Body):

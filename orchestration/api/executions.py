@@ -134,12 +134,21 @@ class ActPreview(ExecutionEndpoint):
 
 
 class Signals(Control):
-    """POST a signal; once it is accepted it is kept."""
+    """POST a signal; once it is accepted it is kept. GET: those that came after a number, in order of receipt."""
+
+    required_actions = {"get": EXECUTION_VIEW, "post": EXECUTION_CONTROL}
+
+    def get(self, request: Request, id: UUID) -> Response:
+        query.only(request, "after", "limit")
+        after = query.whole(request, "after", 0)
+        limit = query.whole(request, "limit", 100, least=1, most=1000)
+        rows = queries.signals(id).filter(pk__gt=after)[:limit]
+        found = [queries.signal_json(row, self.execution) for row in rows]
+        return Response({"signals": found, "next": found[-1]["number"] if found else after})
 
     def post(self, request: Request, id: UUID) -> Response:  # type: ignore[override]
         query.only(request)
-        signal = self.body(bodies.Signal)
-        executor.send_signal(id, signal["name"], signal["payload"], principal=self.principal)
+        executor.send_signal(id, **self.body(bodies.Signal), principal=self.principal)
         return self.present(status.HTTP_202_ACCEPTED)
 
 

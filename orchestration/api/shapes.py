@@ -119,11 +119,13 @@ def workflow_summary(row: WorkflowRow) -> JSON:
 
 
 def workflow_detail(row: WorkflowRow) -> JSON:
-    """Return a workflow with its input's schema, its graph and its versions, newest first."""
+    """Return a workflow with the schemas of its input and signals, its graph and its versions, newest first."""
     current = row.current
+    drawn = graph_of(current.pk) if current else None
     return workflow_summary(row) | {
         "input_schema": current.definition.get("input_schema") if current else None,
-        "graph": graph(graph_of(current.pk)) if current else None,
+        "signals": {name: dict(schema) for name, schema in drawn.signals.items()} if drawn else {},
+        "graph": graph(drawn) if drawn else None,
         "cache": [cache_use(each) for each in queries.cache_use(row)],
         "versions": [version(each) for each in queries.versions(row)],
     }

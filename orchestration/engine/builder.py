@@ -28,8 +28,10 @@ from .policies import (
     check_priority,
     check_types,
 )
+from .signals import check_name
 
 Body = Callable[..., Any]
+Shape = Mapping[str, Any] | type  # a JSON Schema, or a type that stands for one
 PARAMS_LIMIT = 256 * 1024
 UNDO = "undo:"  # what the id of a node's undo begins with
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -75,7 +77,8 @@ class WorkflowBuilder(Doors):
         name: str,
         *,
         description: str = "",
-        input_schema: Mapping[str, Any] | None = None,
+        input_schema: Shape | None = None,
+        signals: Mapping[str, Shape] | None = None,
         tags: Iterable[str] = (),
         timeout: Duration | None = None,
         output: str | None = None,
@@ -83,7 +86,8 @@ class WorkflowBuilder(Doors):
     ) -> None:
         self._name = _identifier("workflow name", name)
         self._description = inspect.cleandoc(description)
-        self._schema = _plain("input_schema", input_schema) if input_schema is not None else None
+        self._schema = _schema("input_schema", input_schema) if input_schema is not None else None
+        self._signals = _signals(signals)
         self._tags = tuple(
             _identifier("tag", tag) for tag in ((tags,) if isinstance(tags, str) else _stable(tags))
         )
@@ -172,6 +176,7 @@ class WorkflowBuilder(Doors):
             output=self._output,
             timeout=self._timeout,
             on_failure=self._on_failure,
+            signals=self._signals,
         )
         return Workflow(
             graph,
@@ -313,6 +318,43 @@ def _plain(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
         raise InvalidOption(option=what, value=value, expected="a mapping")
     copy: dict[str, Any] = json.loads(dump_payload(dict(value), what, PARAMS_LIMIT))
     return copy
+
+
+_TYPES: Mapping[Any, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+
+
+def _schema(what: str, given: Any) -> dict[str, Any]:
+    """Return the JSON Schema that is given, or that a type stands for."""
+    if isinstance(given, type) and given in _TYPES:
+        return {"type": _TYPES[given]}
+    if isinstance(given, type) and hasattr(given, "model_json_schema"):
+        given = given.model_json_schema()
+    if not isinstance(given, Mapping):
+        expected = "a mapping (a JSON Schema), a pydantic model, or one of str, int, float, bool, list, dict"
+        raise InvalidOption(option=what, value=given, expected=expected)
+    return _plain(what, given)
+
+
+def _signals(given: Any) -> dict[str, dict[str, Any]]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise InvalidOption(
+            option="signals", value=given, expected='a mapping such as {"paid": {"type": "object"}}'
+        )
+    found = {}
+    for name, schema in given.items():
+        check_name(name, "the name of a signal")
+        found[name] = _schema(f'the schema of signal "{name}"', schema)
+    return found
 
 
 def _calling_module() -> str:

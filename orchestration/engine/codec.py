@@ -139,6 +139,8 @@ def encode_graph(graph: Graph) -> dict[str, Any]:
         data["timeout"] = graph.timeout
     if graph.on_failure != "finish":
         data["on_failure"] = graph.on_failure
+    if graph.signals:
+        data["signals"] = {name: dict(schema) for name, schema in graph.signals.items()}
     return data
 
 
@@ -204,7 +206,9 @@ def decode_graph(data: Any) -> Graph:
         raise CodecError(f"its format is not {FORMAT}.")
     try:
         nodes = [_decode_node(node) for node in data["nodes"]]
-        options = {name: data[name] for name in ("output", "timeout", "on_failure") if name in data}
+        options = {
+            name: data[name] for name in ("output", "timeout", "on_failure", "signals") if name in data
+        }
         return make_graph(data["name"], nodes, **options)
     except (KeyError, TypeError, AttributeError) as error:
         raise CodecError(f"{type(error).__name__}: {error}.") from error

@@ -95,6 +95,18 @@ class InvalidInput(Igon7Error):
     code = "invalid_input"
 
 
+class InvalidSignal(Igon7Error):
+    """The payload does not fit the signal "{name}" of workflow "{workflow}": {detail}"""
+
+    code = "invalid_signal"
+
+
+class InvalidAnswers(Igon7Error):
+    """The answers do not fit what "{name}" asks: {detail}"""
+
+    code = "invalid_answers"
+
+
 class InvalidOption(Igon7Error):
     """{option} is {value!r}; it must be {expected}."""
 
@@ -113,12 +125,6 @@ class IdempotencyConflict(Igon7Error):
 
     code = "idempotency_conflict"
     status = 409
-
-
-class UnknownSignal(Igon7Error):
-    """No node of "{workflow}" waits for a signal called "{name}". Signals known here: {known}."""
-
-    code = "unknown_signal"
 
 
 # --- raised by and to bodies -----------------------------------------------------------------------

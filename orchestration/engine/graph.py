@@ -55,6 +55,8 @@ class Graph:
     output: str | None = None
     timeout: float | None = None
     on_failure: str = "finish"  # or "fail_fast"
+    # The JSON Schema of each signal that is declared; others may be sent as well.
+    signals: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     @cached_property
     def children(self) -> Mapping[str, tuple[str, ...]]:
@@ -127,6 +129,7 @@ def make_graph(
     output: str | None = None,
     timeout: float | None = None,
     on_failure: str = "finish",
+    signals: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Graph:
     """Check the nodes and return their Graph.
 
@@ -138,7 +141,8 @@ def make_graph(
             raise DuplicateNode(workflow=name, node=node.id)
         shipped.check(name, node)
         byid[node.id] = node
-    graph = Graph(name, MappingProxyType(byid), output, timeout, check_on_failure(on_failure))
+    declared = MappingProxyType(dict(signals or {}))
+    graph = Graph(name, MappingProxyType(byid), output, timeout, check_on_failure(on_failure), declared)
     _check_dependencies(graph)
     check_companions(graph)
     _check_joins(graph)

@@ -84,7 +84,7 @@ def visible_many(ids: Collection[uuid.UUID | str], principal: Principal) -> dict
     """Return the executions by what they were called. Raises UnknownExecution."""
     keys = {str(id): _as_uuid(id) for id in ids}
     rows = visible_to(principal, models.Execution.objects.select_related("workflow"))
-    rows = rows.only("id", "workflow__name")
+    rows = rows.only("id", "version_id", "workflow__name")
     found: dict[uuid.UUID, models.Execution] = {}
     wanted = sorted(set(keys.values()))
     for first in range(0, len(wanted), 500):

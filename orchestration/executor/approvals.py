@@ -38,7 +38,7 @@ def approve(
 ) -> None:
     """Approve what the node asks, with the answers to its form.
 
-    Raises IllegalMove, UnknownExecution, InvalidInput, InvalidOption, Denied.
+    Raises IllegalMove, UnknownExecution, InvalidAnswers, InvalidOption, Denied.
     """
     _decide(execution_id, node, True, principal, form, comment)
 
@@ -78,7 +78,7 @@ def _decide(
     if not may_decide(principal, wait):
         _refuse(principal, wait, resource)
     schema = (wait.about or {}).get("form") if approved else None
-    answers = json.loads(inputs.check(f"{wait.name}: form", schema, form)) if form or schema else None
+    answers = json.loads(inputs.check_answers(wait.name, schema, form)) if form or schema else None
     said = check_reason(comment)
     about = {"by": principal.name, "comment": said, "form": answers}
     details = {"node": node, "approved": approved, "comment": said}

@@ -7,17 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
 
-from orchestration import models
+from orchestration import inputs, models
 from orchestration.engine.builder import Workflow
-from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import Igon7Error, InvalidOption
 from orchestration.engine.signals import NAME_LIMIT, check_name
 from orchestration.store import signals
 from orchestration.store.signals import Message
 from orchestration.store.sql import Statement
+from orchestration.store.versions import graph_of
 from security import actions, audit
 from security.policies import authorise
 from security.principals import Principal
@@ -39,7 +38,8 @@ def send_signal(
 
     `id` is the sender's own: what is sent again under it is accepted once. The reserved names cancel, terminate, pause
     and resume do what they say; their payload may carry {"reason": text}, and {"rollback": true} to cancel. Raises
-    IllegalMove when the execution has ended, UnknownExecution, InvalidOption, NotSerialisable, PayloadTooLarge, Denied.
+    IllegalMove when the execution has ended, UnknownExecution, InvalidSignal when the payload does not fit the schema
+    that the workflow declares for it, InvalidOption, NotSerialisable, PayloadTooLarge, Denied.
     """
     if name in RESERVED:
         _obey(execution_id, name, payload, principal)
@@ -57,8 +57,8 @@ def send_signals(
 ) -> list[Igon7Error | None]:
     """Send many signals, (execution, name, payload), and return for each None or why it was not accepted.
 
-    All are checked before the first is sent. Raises InvalidOption, NotSerialisable, PayloadTooLarge, UnknownExecution,
-    Denied.
+    All are checked before the first is sent. Raises InvalidSignal, InvalidOption, NotSerialisable, PayloadTooLarge,
+    UnknownExecution, Denied.
     """
     asked = list(messages)
     executions = visible_many({str(id): id for id, _, _ in asked}, principal)
@@ -66,15 +66,19 @@ def send_signals(
         authorise(principal, actions.EXECUTION_CONTROL, execution)
     sent_ids = list(ids) if ids is not None else [None] * len(asked)
     ready = [
-        _message(executions[str(id)].id, name, payload, sent_id, principal)
+        _message(executions[str(id)], name, payload, sent_id, principal)
         for (id, name, payload), sent_id in zip(asked, sent_ids, strict=True)
     ]
     workflows = {each.id: each.workflow.name for each in executions.values()}
     return signals.send(ready, also=partial(_audited, principal, workflows))
 
 
-def _message(execution_id: uuid.UUID, name: Any, payload: Any, sent_id: Any, principal: Principal) -> Message:
-    return Message(execution_id, check_name(name), _payload(name, payload), principal.name, _sent_id(sent_id))
+def _message(
+    execution: models.Execution, name: Any, payload: Any, sent_id: Any, principal: Principal
+) -> Message:
+    declared = graph_of(execution.version_id).signals.get(check_name(name))
+    text = inputs.check_signal(execution.workflow.name, name, declared, payload)
+    return Message(execution.id, name, text, principal.name, _sent_id(sent_id))
 
 
 def _audited(
@@ -107,15 +111,13 @@ def signal_with_start(
     order = order_of(found, input, principal, priority, tags, labels, key_of(idempotency_key))
     with transaction.atomic():
         [started] = begin(found, [order], principal)
-        message = _message(started.id, signal, payload, None, principal)
+        rows = models.Execution.objects.select_related("workflow")
+        execution = rows.only("id", "version_id", "workflow__name").get(pk=started.id)
+        message = _message(execution, signal, payload, None, principal)
         [no] = signals.send([message], also=partial(_audited, principal, {started.id: found.name}))
         if no is not None:
             raise no
     return started.id
-
-
-def _payload(name: str, payload: Any) -> str:
-    return dump_payload(payload, f'The payload of signal "{name}"', settings.IGON7_PAYLOAD_LIMIT)
 
 
 def _sent_id(id: Any) -> str | None:

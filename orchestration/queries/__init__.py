@@ -43,6 +43,7 @@ from .nodes import (
     run_json,
 )
 from .paging import Page, page
+from .signals import awaited_signals, signal_json, signal_state, signals
 from .why import LEFT, Why, culprit, explain, spell_left, why, whys
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "asking",
     "asking_nodes",
     "asking_workflows",
+    "awaited_signals",
     "cache_entries",
     "cache_hit_rate",
     "cache_use",
@@ -93,6 +95,9 @@ __all__ = [
     "running_on",
     "runs_around",
     "settled_line",
+    "signal_json",
+    "signal_state",
+    "signals",
     "sources",
     "spell_left",
     "undo_of",

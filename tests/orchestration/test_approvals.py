@@ -8,7 +8,7 @@ from django.test import Client
 from rest_framework.authtoken.models import Token
 
 from orchestration import executor, queries
-from orchestration.engine.errors import IllegalMove, InvalidInput, UnknownExecution
+from orchestration.engine.errors import IllegalMove, InvalidAnswers, UnknownExecution
 from orchestration.models import Wait
 from security.errors import Denied
 from security.models import AuditRecord
@@ -97,7 +97,7 @@ def test_the_first_to_decide_is_heard_and_the_second_is_told_so(crew):
 
 def test_answers_that_do_not_fit_the_form_are_refused_and_nothing_changes(crew):
     id = asking(users=["uma"])
-    with pytest.raises(InvalidInput, match="window"):
+    with pytest.raises(InvalidAnswers, match="window"):
         executor.approve(id, "work", principal=person("uma"), form={})
     assert run_of(id, "work").status == "waiting"
 

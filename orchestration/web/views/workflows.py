@@ -124,7 +124,8 @@ def _show(
         "may_invalidate": allowed(principal, CACHE_INVALIDATE, workflow),
     }
     if workflow.current_id:
-        version = workflow.current_id
-        context |= {"picture": picture(version, {}), "nodes": list(graph_of(version).nodes.values())[:NODES]}
+        version, graph = workflow.current_id, graph_of(workflow.current_id)
+        context |= {"picture": picture(version, {}), "nodes": list(graph.nodes.values())[:NODES]}
+        context["declared"] = graph.signals.items()
         context["fits"] = layout_of(version).width <= FITS
     return render(request, "orchestration/workflow.html", context, status=status)
