@@ -19,7 +19,7 @@ from django.conf import settings
 
 from . import cache_stores, inputs
 from .engine import tasks
-from .engine.builder import Workflow, conditional
+from .engine.builder import Workflow, conditional, repeated
 from .engine.errors import GraphError, UnknownTask, UnknownWorkflow
 from .engine.graph import Graph, NodeSpec, suggest
 
@@ -169,17 +169,19 @@ def _hint(name: str) -> str:
 Wrap = Callable[[Graph, NodeSpec, Callable[..., Any]], Callable[..., Any]]
 
 
-def body_of(graph: Graph, node: str, cached: Wrap | None = None) -> tuple[NodeSpec, Callable[..., Any]]:
+def body_of(
+    graph: Graph, node: str, cached: Wrap | None = None, instead: Callable[..., Any] | None = None
+) -> tuple[NodeSpec, Callable[..., Any]]:
     """Return the node's spec and its body. Raises UnknownTask when the installed code has none for it.
 
     A body is never imported by a path that comes from the database: it is what a discovered workflow or @task gives.
     The spec is the execution's version's; only the callables that data cannot carry, `on_retry` and `key_fn`, are
-    today's. `cached` wraps the body of a node with a cache, inside of its condition.
+    today's. `cached` wraps the body of a node with a cache, inside of its condition; `instead` stands in for the body.
     """
     discover()
     spec = graph.nodes[node]
     known = _known(graph.name, spec)
-    body = _find_body(graph.name, spec, known)
+    body = instead or _find_body(graph.name, spec, known)
     on_retry = known.retry.on_retry if known is not None and known.retry is not None else None
     if on_retry is not None and spec.retry is not None:
         spec = replace(spec, retry=replace(spec.retry, on_retry=on_retry))
@@ -187,6 +189,8 @@ def body_of(graph: Graph, node: str, cached: Wrap | None = None) -> tuple[NodeSp
         key_fn = known.cache.key_fn if known is not None and known.cache is not None else None
         spec = replace(spec, cache=replace(spec.cache, key_fn=key_fn))
         body = cached(graph, spec, body) if cached is not None else body
+    if spec.repeat is not None:
+        body = repeated(spec.repeat, _until_of(graph.name, spec, known), body)
     if spec.when is not None:
         body = conditional(_condition_of(graph.name, spec, known), body)
     return spec, body
@@ -199,6 +203,25 @@ def _condition_of(workflow: str, spec: NodeSpec, known: NodeSpec | None) -> Call
     return _workflows[workflow].conditions[spec.id]
 
 
+def _until_of(workflow: str, spec: NodeSpec, known: NodeSpec | None) -> Callable[..., Any]:
+    """Return what says that a repeated body is done. Raises UnknownTask."""
+    assert spec.repeat is not None
+    kind, _, name = spec.repeat.until.partition(":")
+    if kind == "task":
+        return _task(workflow, spec, name)
+    if known is None or known.repeat is None or known.repeat.until != spec.repeat.until:
+        hint = "The installed code does not have what says that it is done."
+        raise UnknownTask(node=spec.id, workflow=workflow, task=spec.repeat.until, hint=hint)
+    return _workflows[workflow].untils[spec.id]
+
+
+def _task(workflow: str, spec: NodeSpec, name: str) -> Callable[..., Any]:
+    found = tasks.find(name)
+    if found is None:
+        raise UnknownTask(node=spec.id, workflow=workflow, task=name, hint=suggest(name, tasks.names()))
+    return found
+
+
 def _known(workflow: str, spec: NodeSpec) -> NodeSpec | None:
     """Return the node as today's code defines it, if it still has this body."""
     found = _workflows.get(workflow)
@@ -209,10 +232,7 @@ def _known(workflow: str, spec: NodeSpec) -> NodeSpec | None:
 def _find_body(workflow: str, spec: NodeSpec, known: NodeSpec | None) -> Callable[..., Any]:
     kind, _, name = spec.body.partition(":")
     if kind == "task":
-        found = tasks.find(name)
-        if found is None:
-            raise UnknownTask(node=spec.id, workflow=workflow, task=name, hint=suggest(name, tasks.names()))
-        return found
+        return _task(workflow, spec, name)
     if known is None:
         hint = "The installed code does not have it."
         raise UnknownTask(node=spec.id, workflow=workflow, task=spec.body, hint=hint)
@@ -236,6 +256,13 @@ def check_value(workflow: Workflow) -> Workflow:
             raise GraphError(
                 f'Node "{spec.id}" of workflow "{workflow.name}" has a `when`; a workflow made at run time is kept as'
                 " data and cannot carry a function. Define it in a module."
+            )
+        if spec.repeat is not None and spec.repeat.until.startswith("task:"):
+            _until_of(workflow.name, spec, known)
+        elif known is None and spec.repeat is not None:
+            raise GraphError(
+                f'Node "{spec.id}" of workflow "{workflow.name}" is repeated until a function says so; a workflow made'
+                " at run time is kept as data and cannot carry one. Name a registered @task as its `until`."
             )
         if known is None and spec.cache is not None and spec.cache.key_fn is not None:
             raise GraphError(

@@ -6,7 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self
@@ -21,7 +21,9 @@ from .policies import (
     ErrorType,
     Handles,
     Join,
+    Repeat,
     RetryPolicy,
+    check_iterations,
     check_join,
     check_on_exhausted,
     check_on_failure,
@@ -48,6 +50,7 @@ class Workflow:
     tags: tuple[str, ...] = ()
     module: str = field(default="", compare=False)
     conditions: Mapping[str, Body] = field(default_factory=lambda: MappingProxyType({}))  # `when`, by node
+    untils: Mapping[str, Body] = field(default_factory=lambda: MappingProxyType({}))  # of repeats, by node
 
     @property
     def name(self) -> str:
@@ -97,6 +100,7 @@ class WorkflowBuilder(Doors):
         self._nodes: dict[str, NodeSpec] = {}
         self._bodies: dict[str, Body] = {}
         self._conditions: dict[str, Body] = {}
+        self._untils: dict[str, Body] = {}
         self._module = _calling_module()
 
     def add_node(  # type: ignore[override]  # it names the options
@@ -168,6 +172,30 @@ class WorkflowBuilder(Doors):
             raise GraphError(f'Node "{id}" says how its undo is to run and has none. Add compensate=….')
         return self
 
+    def repeat(
+        self,
+        id: str,
+        body: Body | str,
+        *,
+        until: Body | str,
+        max_iterations: int,
+        delay: Duration = 0,
+        **options: Any,
+    ) -> Self:
+        """Add a node whose body runs until `until(ctx, result)` says that it is done; the last result stands.
+
+        What each run gave is kept, and the `delay` between two needs no worker. `ctx.iteration` counts from 1,
+        `ctx.previous` is what the run before gave. After `max_iterations` runs the node fails: RepeatExhausted. `until`
+        may be the name of a registered @task. The other options are those of `add_node`. Raises GraphError or
+        InvalidOption, naming node and option.
+        """
+        where = self._until(id, body, until)
+        check_iterations(max_iterations, f'max_iterations of node "{id}"')
+        policy = Repeat(where, max_iterations, seconds(delay, f'delay of node "{id}"'))
+        self.add_node(id, body, **options)
+        self._nodes[id] = replace(self._nodes[id], repeat=policy)
+        return self
+
     def build(self) -> Workflow:
         """Check the whole graph and return the Workflow. Raises GraphError, naming the nodes."""
         graph = make_graph(
@@ -186,6 +214,7 @@ class WorkflowBuilder(Doors):
             self._tags,
             self._module,
             MappingProxyType(dict(self._conditions)),
+            MappingProxyType(dict(self._untils)),
         )
 
     def _reference(self, id: str, body: Body | str) -> str:
@@ -199,6 +228,18 @@ class WorkflowBuilder(Doors):
         if task_name := getattr(body, "igon7_task", None):
             return f"task:{task_name}"
         return _where(body)
+
+    def _until(self, id: str, body: Body | str, until: Any) -> str:
+        if isinstance(until, str):
+            option = f'until of node "{id}"'
+            return f"task:{_identifier(option, until)}"
+        if not callable(until) or (is_async(until) and not is_async(body)):
+            expected = (
+                "a function that takes ctx and the result, or a task's name (async only for an async body)"
+            )
+            raise InvalidOption(option=f'until of node "{id}"', value=until, expected=expected)
+        self._untils[id] = until
+        return _where(until)
 
     def _condition(self, id: str, body: Body | str, when: Any) -> str | None:
         if when is None:
@@ -232,6 +273,17 @@ def conditional(when: Body, body: Body) -> Body:
         return await body(ctx)
 
     return checked_async
+
+
+def repeated(policy: Repeat, until: Body, body: Body) -> Body:
+    """Return a body that runs another until it is done."""
+    if not is_async(body):
+        return lambda ctx: ctx.run_until(policy, until, body)
+
+    async def run(ctx: Any) -> Any:
+        return await ctx.run_until(policy, until, body)
+
+    return run
 
 
 def _where(body: Body) -> str:

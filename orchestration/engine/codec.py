@@ -17,7 +17,7 @@ from typing import Any
 
 from .errors import CodecError, InvalidOption, NotSerialisable, PayloadTooLarge
 from .graph import Graph, NodeSpec, make_graph
-from .policies import AtLeast, CachePolicy, Handles, Join, RetryPolicy, check_join
+from .policies import AtLeast, CachePolicy, Handles, Join, Repeat, RetryPolicy, check_join
 
 FORMAT = 1
 MAX_DEPTH = 500  # SQLite checks JSON to a depth of 1,000 (https://www.sqlite.org/json1.html), PostgreSQL to its stack's
@@ -164,6 +164,8 @@ def _encode_node(node: NodeSpec) -> dict[str, Any]:
         data["handles"] = _encode_handles(node.handles)
     if node.cache is not None:
         data["cache"] = _encode_cache(node.cache)
+    if node.repeat is not None:
+        data["repeat"] = dataclasses.asdict(node.repeat)
     return data
 
 
@@ -228,6 +230,7 @@ def _decode_node(data: Mapping[str, Any]) -> NodeSpec:
         retry=retry,
         handles=_decode_handles(data["handles"]) if "handles" in data else None,
         cache=CachePolicy(**data["cache"]) if "cache" in data else None,
+        repeat=Repeat(**data["repeat"]) if "repeat" in data else None,
         **options,
     )
 

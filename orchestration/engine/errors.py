@@ -190,6 +190,13 @@ class ApprovalRejected(Igon7Error):
     code = "approval_rejected"
 
 
+class RepeatExhausted(Igon7Error):
+    """The body has run {count} times, which is the most that it may, and is not done. Look at what it gave last, then
+    retry the node, or let it run more often."""
+
+    code = "repeat_exhausted"
+
+
 class ReplayDiverged(Igon7Error):
     """The body does not do what it did before it waited: {detail} Durable calls must come in the same order on each
     run: keep what differs from run to run (the time, chance, what is read elsewhere) in ctx.step()."""

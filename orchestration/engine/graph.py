@@ -14,7 +14,16 @@ from typing import Any
 from . import shipped
 from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
 from .expressions import nodes_of
-from .policies import AtLeast, CachePolicy, Handles, Join, RetryPolicy, check_on_failure, expression_of
+from .policies import (
+    AtLeast,
+    CachePolicy,
+    Handles,
+    Join,
+    Repeat,
+    RetryPolicy,
+    check_on_failure,
+    expression_of,
+)
 
 DEFAULT_QUEUE = "default"
 NODE_ID_LIMIT = 200
@@ -44,6 +53,7 @@ class NodeSpec:
     deadline: float | None = None  # seconds for all attempts, from the first time it was ready
     heartbeat_timeout: float | None = None  # seconds between two words of its body
     cache: CachePolicy | None = None  # for how long, and for whom, its result stands
+    repeat: Repeat | None = None  # its body runs until a callable says that it is done
 
 
 @dataclass(frozen=True)
@@ -180,6 +190,9 @@ def check_companions(graph: Graph) -> None:
         if node.cache is not None and node.compensate is not None:
             raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" has a `cache` and a `compensate`. A result'
                              " from the cache did nothing here that could be undone; choose one of them.")  # fmt: skip
+        if node.cache is not None and node.repeat is not None:
+            raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" has a `cache` and is repeated. What is asked'
+                             " for until it changes cannot be taken from a cache; choose one of them.")  # fmt: skip
         _check_fallback(graph, node)
         _check_boundary(graph, node)
         _check_undo(graph, node)

@@ -214,6 +214,32 @@ def check_types(option: str, kinds: Iterable[ErrorType]) -> tuple[str, ...]:
     return _type_names(option, kinds)
 
 
+MOST_ITERATIONS = 10_000
+
+
+def check_iterations(number: Any, option: str = "max_iterations") -> None:
+    """Raise InvalidOption unless a body may run so many times."""
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST_ITERATIONS:
+        expected = f"a whole number from 1 to {MOST_ITERATIONS:,}"
+        raise InvalidOption(option=option, value=number, expected=expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Run a node's body again and again, `delay` seconds apart, until `until` says so; each run is kept.
+
+    `until` is "module:qualname" of a callable, or "task:name" of a registered task.
+    """
+
+    until: str
+    max_iterations: int
+    delay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_iterations(self.max_iterations)
+        object.__setattr__(self, "delay", seconds(self.delay, "delay"))
+
+
 ON_FAILURE = ("finish", "fail_fast")
 ON_EXHAUSTED = ("fail", "pause")
 

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestration.engine.durations import Duration, seconds
+from orchestration.engine.errors import RepeatExhausted
 from orchestration.engine.parking import Wait
+from orchestration.engine.policies import Repeat
 from orchestration.engine.signals import check_name
 
 from .calls import DurableCalls
-from .durable import Lost, inside, value_of
+from .durable import Lost, as_kept, inside, value_of
 from .family import Family
 from .patience import patiently
 
@@ -47,6 +49,28 @@ class AsyncDurableCalls(DurableCalls):
         limit = seconds(timeout, "timeout") if timeout is not None else None
         return await self._await_it("signal", check_name(name), limit)
 
+    async def run_until(self, policy: Repeat, until: Callable[..., Any], body: Callable[..., Any]) -> Any:
+        """Run the body until it is done; each iteration is kept. Raises RepeatExhausted, and what the body raises."""
+        self._journal.repeats = True
+        for number in range(1, policy.max_iterations + 1):
+            if number > 1 and policy.delay:
+                await self.sleep(policy.delay)
+            key, entry = await self._come_to_it("iteration", "iteration")
+            if entry is not None:
+                kept = value_of(entry, Wait(key, "iteration"))
+            else:
+                self.iteration = number
+                with self._journal.iteration(number):
+                    result = as_kept(await body(self), key)
+                    said = until(self, result)
+                    done = bool(await said if inspect.isawaitable(said) else said)
+                with Family.of_body().busy():
+                    kept = await self._keep_it(key, "iteration", {"result": result, "done": done})
+            self.previous = kept["result"]
+            if kept["done"]:
+                return self.previous
+        raise RepeatExhausted(count=policy.max_iterations)
+
     # --- how ---------------------------------------------------------------------------------------
 
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -54,13 +78,19 @@ class AsyncDurableCalls(DurableCalls):
 
     async def _come_to_it(self, kind: str, name: str) -> tuple[str, Any]:
         self.check_cancelled()
+        self._stay_parked()
         # The place first, and nothing awaited before it: calls made together are numbered as they were made.
         key = self._journal.place(kind, name)
         if not self._journal.is_loaded:
             await self._call(patiently, self._journal.load)
         return key, self._journal.find(key, kind)
 
+    def _stay_parked(self) -> None:
+        if self._held.waits:
+            raise asyncio.CancelledError
+
     async def _keep_it(self, key: str, kind: str, value: Any) -> Any:
+        self._stay_parked()
         try:
             return await self._call(patiently, lambda: self._journal.keep(key, kind, value))
         except Lost:

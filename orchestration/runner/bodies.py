@@ -28,6 +28,7 @@ from orchestration.engine.errors import (
     NodeTimeout,
     NotSerialisable,
     PayloadTooLarge,
+    RepeatExhausted,
     ReplayDiverged,
     RetryAfter,
 )
@@ -39,7 +40,15 @@ from orchestration.store.journal import ran_key
 
 from .seat import Held
 
-_FOR_GOOD = (DoNotRetry, DeadlineExceeded, ReplayDiverged, DurableInStep, ApprovalRejected, SystemExit)
+_FOR_GOOD = (
+    DoNotRetry,
+    DeadlineExceeded,
+    ReplayDiverged,
+    DurableInStep,
+    RepeatExhausted,
+    ApprovalRejected,
+    SystemExit,
+)
 TRACEBACK_LIMIT = 32 * 1024
 GRACE = 5.0  # seconds after its timeout that a body has before its process is killed
 

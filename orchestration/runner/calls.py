@@ -7,10 +7,12 @@ from functools import cached_property
 from typing import Any
 
 from orchestration.engine.durations import Duration, seconds
+from orchestration.engine.errors import RepeatExhausted
 from orchestration.engine.parking import Wait
+from orchestration.engine.policies import Repeat
 from orchestration.engine.signals import check_name
 
-from .durable import Journal, Lost, Suspended, inside, park, value_of
+from .durable import Journal, Lost, Suspended, as_kept, inside, park, value_of
 from .patience import patiently
 from .seat import Held
 
@@ -19,6 +21,8 @@ class DurableCalls:
     """What a body asks for once. Each call is known by its name and by how many-th of that name it is in a run."""
 
     _held: Held
+    iteration = 1  # which run of a repeated body it is
+    previous: Any = None  # what the one before gave
 
     @cached_property
     def _journal(self) -> Journal:
@@ -52,6 +56,26 @@ class DurableCalls:
         limit = seconds(timeout, "timeout") if timeout is not None else None
         return self._await("signal", check_name(name), limit)
 
+    def run_until(self, policy: Repeat, until: Callable[..., Any], body: Callable[..., Any]) -> Any:
+        """Run the body until it is done; each iteration is kept. Raises RepeatExhausted, and what the body raises."""
+        self._journal.repeats = True
+        for number in range(1, policy.max_iterations + 1):
+            if number > 1 and policy.delay:
+                self.sleep(policy.delay)
+            key, entry = self._come_to("iteration", "iteration")
+            if entry is not None:
+                kept = value_of(entry, Wait(key, "iteration"))
+            else:
+                self.iteration = number
+                with self._journal.iteration(number):
+                    result = as_kept(body(self), key)
+                    done = bool(until(self, result))
+                kept = self._keep(key, "iteration", {"result": result, "done": done})
+            self.previous = kept["result"]
+            if kept["done"]:
+                return self.previous
+        raise RepeatExhausted(count=policy.max_iterations)
+
     def check_reached(self) -> None:
         """Raise ReplayDiverged unless the body, which has ended, came to everything that it was brought."""
         if "_journal" in self.__dict__ or self._held.claim.parked:
@@ -61,11 +85,18 @@ class DurableCalls:
 
     def _come_to(self, kind: str, name: str) -> tuple[str, Any]:
         self.check_cancelled()
+        self._stay_parked()
         patiently(self._journal.load)
         key = self._journal.place(kind, name)
         return key, self._journal.find(key, kind)
 
+    def _stay_parked(self) -> None:
+        """Let a body that has swallowed its own suspension do nothing more."""
+        if self._held.waits:
+            raise Suspended
+
     def _keep(self, key: str, kind: str, value: Any) -> Any:
+        self._stay_parked()
         try:
             return patiently(lambda: self._journal.keep(key, kind, value))
         except Lost:

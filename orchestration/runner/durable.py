@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -64,6 +65,8 @@ class Journal:
         self._known = held.journal
         self._counts: Counter[str] = Counter()
         self._reached: set[str] = set()
+        self._scope = ""  # what keys of calls begin with, in one of a body's iterations
+        self.repeats = False
 
     @property
     def is_loaded(self) -> bool:
@@ -82,8 +85,19 @@ class Journal:
             raise InvalidOption(option=f"the name of a {kind}", value=name, expected=expected)
         if step := _step.get():
             raise DurableInStep(kind=kind.capitalize(), name=name, step=step)
-        self._counts[name] += 1
-        return f"{name}#{self._counts[name]}"
+        scoped = f"{self._scope}{name}"
+        self._counts[scoped] += 1
+        return f"{scoped}#{self._counts[scoped]}"
+
+    @contextmanager
+    def iteration(self, number: int) -> Iterator[None]:
+        """Number what is called in one iteration by itself: those before it do not run again."""
+        self._scope = f"[{number}] "
+        try:
+            yield
+            self._check_reached(self._waits.get(self._scope, ()))
+        finally:
+            self._scope = ""
 
     def find(self, key: str, kind: str) -> Entry | None:
         """Return what the call gave before. Raises ReplayDiverged when another kind of call was there."""
@@ -100,7 +114,7 @@ class Journal:
 
     def keep(self, key: str, kind: str, value: Any) -> Any:
         """Write what a call gave, and return it as a replay will. Raises NotSerialisable, PayloadTooLarge, Lost."""
-        text = dump_payload(value, f'What {kind} "{key}" gave', settings.IGON7_PAYLOAD_LIMIT)
+        text = _dumped(value, kind, key)
         entry = Entry(key, kind, journal.VALUE, text)
         if not journal.keep(self._held.claim, entry):
             raise Lost
@@ -117,10 +131,33 @@ class Journal:
         """Raise ReplayDiverged unless the body came to every wait that it was brought something for."""
         if self._known is None and self._held.claim.parked:
             self.load()
+        # What an iteration waited for was looked at when it ended.
+        self._check_reached(self._waits.get("", ()))
+
+    @cached_property
+    def _waits(self) -> dict[str, list[Entry]]:
+        """What waits were brought before, by the iteration that they are of."""
+        found: dict[str, list[Entry]] = {}
         for entry in (self._known or {}).values():
-            if entry.kind in WAITS and entry.key not in self._reached:
+            if entry.kind in WAITS:
+                scoped = self.repeats and entry.key.startswith("[")
+                found.setdefault(entry.key.partition(" ")[0] + " " if scoped else "", []).append(entry)
+        return found
+
+    def _check_reached(self, waits: Iterable[Entry]) -> None:
+        for entry in waits:
+            if entry.key not in self._reached:
                 name = entry.key.rpartition("#")[0]
                 raise ReplayDiverged(detail=f'it waited for {entry.kind} "{name}", and now ends without.')
+
+
+def as_kept(value: Any, key: str) -> Any:
+    """Return what an iteration gave as a replay will. Raises NotSerialisable, PayloadTooLarge."""
+    return json.loads(_dumped(value, "iteration", key))
+
+
+def _dumped(value: Any, kind: str, key: str) -> str:
+    return dump_payload(value, f'What {kind} "{key}" gave', settings.IGON7_PAYLOAD_LIMIT)
 
 
 _LATE: dict[str, type[Igon7Error]] = {"signal": SignalTimeout, "approval": ApprovalTimeout}

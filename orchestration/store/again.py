@@ -10,10 +10,11 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine import attention, redo, verbs
+from orchestration.engine.errors import RepeatExhausted
 from orchestration.engine.follow import others_with_rows
 from orchestration.engine.recovery import helpers
 from orchestration.engine.states import ExecutionStatus, NodeStatus
-from orchestration.engine.view import Key
+from orchestration.engine.view import Key, Row
 
 from . import journal, sql
 from .locked import Locked, lock_one, read_rows, rows_statement
@@ -65,7 +66,15 @@ def attend(
         item = lock_one(connection, id)
         decide(connection, item, node, decision, about, result, ended_too=ended_too)
         _finish(connection, item, node, input)
+        if decision == "retry" and (row := item.view.rows.get(Key(node))) is not None:
+            anew = journal.forget if _begins_anew(row) else journal.ask_anew
+            anew(connection, item.times[row.key].id)
     settle_waves(id, using)
+
+
+def _begins_anew(row: Row) -> bool:
+    """Say whether what its body kept is why it failed: it has run as often as it may."""
+    return (row.error or {}).get("code") == RepeatExhausted.code
 
 
 def decide(
@@ -126,7 +135,11 @@ def _finish(connection: BaseDatabaseWrapper, item: Locked, node: str | None, inp
 def _tried_again(item: Locked) -> list[tuple[int, int]]:
     """Return (old, new) ids of the rows that did not end well and begin again: what their bodies kept holds still."""
     new = {key: times.id for key, times in item.times.items()}
-    ended = [(times.id, new.get(row.key)) for row, times in item.superseded if row.status in redo.AGAIN]
+    ended = [
+        (times.id, new.get(row.key))
+        for row, times in item.superseded
+        if row.status in redo.AGAIN and not _begins_anew(row)
+    ]
     return [(old, id) for old, id in ended if old is not None and id is not None]
 
 

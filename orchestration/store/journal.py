@@ -77,9 +77,15 @@ def carry(connection: BaseDatabaseWrapper, pairs: Sequence[tuple[int, int]]) -> 
         "INSERT INTO orchestration_journalentry (node_run_id, key, kind, came, value, at)"
         " SELECT r.new, j.key, j.kind, j.came, j.value, j.at"
         f" FROM {sql.recordset(connection.vendor, _PAIR)} JOIN orchestration_journalentry j"
-        f" ON j.node_run_id = r.old AND j.came = '{VALUE}'"
+        f" ON j.node_run_id = r.old AND j.came = '{VALUE}' AND j.kind <> '{RAN}'"
     )
     execute(connection, text, [sql.records(connection, pairs)])
+
+
+def ask_anew(connection: BaseDatabaseWrapper, run_id: int | None) -> None:
+    """Forget what came to nothing, such as a wait whose time ran out: a person has it tried again."""
+    text = f"DELETE FROM orchestration_journalentry WHERE node_run_id = %s AND came <> '{VALUE}'"
+    execute(connection, text, [run_id])
 
 
 def forget(connection: BaseDatabaseWrapper, run_id: int | None) -> None:

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from orchestration import registry
-from orchestration.engine.builder import conditional
 from orchestration.engine.graph import Graph, NodeSpec
 from orchestration.engine.states import Outcome
 from orchestration.runner.async_lane import AsyncLane
@@ -45,11 +44,8 @@ class _StandIns(Lane):
         if found is None or (body := self.bodies.get((found[0].name, found[1].id))) is None:
             return found
         graph, spec, _ = found
-        if spec.lane == "async":
-            body = _as_async(body)
-        if spec.when is not None:
-            body = conditional(registry.require(graph.name).conditions[spec.id], body)
-        return graph, spec, body
+        stand_in = _as_async(body) if spec.lane == "async" else body
+        return graph, *registry.body_of(graph, spec.id, instead=stand_in)
 
 
 def _as_async(body: Body) -> Body:
