@@ -180,6 +180,7 @@ REST_FRAMEWORK = {
 # A payload at its limit, base64 or escapes around it, still arrives: the limit that answers is igon7's own.
 IGON7_PAYLOAD_LIMIT = env.int_("IGON7_PAYLOAD_LIMIT", 2 * 1024 * 1024, at_least=1024)
 IGON7_CACHE_LIMIT = env.int_("IGON7_CACHE_LIMIT", IGON7_PAYLOAD_LIMIT, at_least=1)  # of one cached result
+IGON7_STATE_LIMIT = env.int_("IGON7_STATE_LIMIT", 256 * 1024, at_least=1)  # of one value that bodies share
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * IGON7_PAYLOAD_LIMIT
 
 # --- The runner -------------------------------------------------------------------------------------------

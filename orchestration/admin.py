@@ -36,6 +36,7 @@ from .models import (
     LogLine,
     NodeRun,
     Signal,
+    StateEntry,
     Wait,
     WorkerNode,
     Workflow,
@@ -264,6 +265,17 @@ class WaitAdmin(OfExecution):
     list_display = ("id", "kind", "name", "since", "wake_at", "execution_link", "page")
     fields = ("execution", "page", "node_run", "kind", "name", "key", "since", "wake_at", "about_json")
     about_json = _json("about", _("about"))
+
+
+@admin.register(StateEntry)
+class StateEntryAdmin(ReadOnlyAdmin):
+    heavy = ("value",)
+    list_display = ("id", "scope", "owner", "key", "version", "expires_at", "updated_at", "person", "by_node")
+    fields = (
+        *("scope", "owner", "key", "version", "expires_at", "updated_at"),
+        *("person", "by_execution", "by_node", "value_json"),
+    )
+    value_json = _json("value", _("value"))
 
 
 @admin.register(ExecutionEvent)

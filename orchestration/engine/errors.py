@@ -127,6 +127,20 @@ class IdempotencyConflict(Igon7Error):
     status = 409
 
 
+class UnknownState(Igon7Error):
+    """There is no state "{key}" {where}."""
+
+    code = "unknown_state"
+    status = 404
+
+
+class StateChanged(Igon7Error):
+    """The state "{key}" is at version {found} now, not at {expected}: somebody has changed it. Look at it again."""
+
+    code = "state_changed"
+    status = 409
+
+
 # --- raised by and to bodies -----------------------------------------------------------------------
 
 
@@ -209,6 +223,19 @@ class DurableInStep(Igon7Error):
     Leave the step first, and ask for it in the body itself."""
 
     code = "durable_in_step"
+
+
+class NotCountable(Igon7Error):
+    """{by} cannot be added to the state "{key}": {why}"""
+
+    code = "state_not_countable"
+
+
+class WaitInTransaction(Igon7Error):
+    """A transactional body cannot wait for {kind} "{name}": its transaction would stay open. Wait in a node of its
+    own, before this one or after it."""
+
+    code = "wait_in_transaction"
 
 
 class NodeLost(Igon7Error):

@@ -4,6 +4,7 @@ from .definition import Workflow, WorkflowVersion
 from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
 from .messaging import JournalEntry, Signal, Wait
 from .placement import WorkerNode
+from .state import StateEntry
 
 __all__ = [
     "Artifact",
@@ -21,6 +22,7 @@ __all__ = [
     "LogLine",
     "NodeRun",
     "Signal",
+    "StateEntry",
     "Wait",
     "WorkerNode",
     "Workflow",

@@ -29,3 +29,11 @@ class WrittenJSONField(models.JSONField):
         if connection.vendor == "postgresql":  # psycopg has read it already
             return value
         return super().from_db_value(value, expression, connection)
+
+
+class PlainKeyField(models.CharField):
+    """A text that is compared byte by byte, on PostgreSQL as on SQLite: a list in its order has one order."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        collation = {"collation": "C"} if connection.vendor == "postgresql" else {}
+        return {**super().db_parameters(connection), **collation}

@@ -44,6 +44,7 @@ from .nodes import (
 )
 from .paging import Page, page
 from .signals import awaited_signals, signal_json, signal_state, signals
+from .state import state
 from .why import LEFT, Why, culprit, explain, spell_left, why, whys
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "signals",
     "sources",
     "spell_left",
+    "state",
     "undo_of",
     "versions",
     "visible_source",

@@ -17,6 +17,7 @@ from .calls import DurableCalls
 from .durable import Lost, as_kept, inside, value_of
 from .family import Family
 from .patience import patiently
+from .storage import Call
 
 
 class AsyncDurableCalls(DurableCalls):
@@ -96,6 +97,17 @@ class AsyncDurableCalls(DurableCalls):
         except Lost:
             self._held.gone = True
             raise asyncio.CancelledError from None
+
+    async def _ask_storage(self, call: Call) -> Any:
+        with Family.of_body().busy():
+            key, entry = await self._come_to_it(call.kind, call.name)
+            if entry is None:
+                entry = await self._call(patiently, lambda: call.once(self._held.claim, key))
+                if entry is None:
+                    self._held.gone = True
+                    raise asyncio.CancelledError
+                self._journal.note(entry)
+            return call.read(value_of(entry, Wait(key, call.kind, call.name)))
 
     async def _await_it(self, kind: str, name: str, timeout: float | None, about: str | None = None) -> Any:
         family = Family.of_body()

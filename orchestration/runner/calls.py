@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestration.engine.durations import Duration, seconds
 from orchestration.engine.errors import RepeatExhausted
+from orchestration.engine.graph import Graph, NodeSpec
 from orchestration.engine.parking import Wait
 from orchestration.engine.policies import Repeat
 from orchestration.engine.signals import check_name
@@ -15,6 +16,7 @@ from orchestration.engine.signals import check_name
 from .durable import Journal, Lost, Suspended, as_kept, inside, park, value_of
 from .patience import patiently
 from .seat import Held
+from .storage import Call, Storage
 
 
 class DurableCalls:
@@ -23,6 +25,13 @@ class DurableCalls:
     _held: Held
     iteration = 1  # which run of a repeated body it is
     previous: Any = None  # what the one before gave
+    _graph: Graph
+    _spec: NodeSpec
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Values that bodies share."""
+        return Storage(self._held.claim, self._graph.name, self._ask_storage)
 
     @cached_property
     def _journal(self) -> Journal:
@@ -102,6 +111,16 @@ class DurableCalls:
         except Lost:
             self._held.gone = True
             raise
+
+    def _ask_storage(self, call: Call) -> Any:
+        key, entry = self._come_to(call.kind, call.name)
+        if entry is None:
+            entry = patiently(lambda: call.once(self._held.claim, key))
+            if entry is None:
+                self._held.gone = True
+                raise Lost
+            self._journal.note(entry)
+        return call.read(value_of(entry, Wait(key, call.kind, call.name)))
 
     def _await(self, kind: str, name: str, timeout: float | None, about: str | None = None) -> Any:
         key, entry = self._come_to(kind, name)

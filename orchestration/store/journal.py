@@ -12,11 +12,8 @@ from . import clock, sql
 from .claim import Claim
 from .sql import Statement, execute
 
-VALUE, TIMEOUT, REFUSED = (
-    "value",
-    "timeout",
-    "refused",
-)  # what is not a value is asked for anew by a retry by hand
+# What is not a value is asked for anew by a retry by hand; what was read may have been put right since.
+VALUE, READ, TIMEOUT, REFUSED = ("value", "read", "timeout", "refused")
 RAN = "ran"  # a kind of its own: seconds that an attempt has run
 
 
@@ -55,15 +52,36 @@ def read(run_ids: Sequence[int], using: str = DEFAULT_DB_ALIAS) -> Journals:
 def keep(claim: Claim, entry: Entry, using: str = DEFAULT_DB_ALIAS) -> bool:
     """Write an entry of a body that runs; False when the claim is ours no longer."""
     connection = connections[using]
+    return bool(execute(connection, *keeping(connection, claim, entry, "UPDATE SET value = excluded.value")))
+
+
+def keeping(
+    connection: BaseDatabaseWrapper, claim: Claim, entry: Entry, again: str = "NOTHING", lock: str = ""
+) -> Statement:
+    """Return what writes an entry of a body that runs; it returns no row when the claim is ours no longer.
+
+    Nor, with NOTHING to do `again`, where there is such an entry. `lock` is a clause that locks the node run (n).
+    """
     mark = "%s::json" if sql.is_postgres(connection) else "%s"
     text = (
         "INSERT INTO orchestration_journalentry (node_run_id, key, kind, came, value, at)"
         f" SELECT n.id, %s, %s, %s, {mark}, {clock.sql(connection)} FROM orchestration_noderun n"
-        " WHERE n.id = %s AND n.fence = %s AND n.status = 'running'"
-        " ON CONFLICT (node_run_id, key) DO UPDATE SET value = excluded.value RETURNING id"
+        f" WHERE n.id = %s AND n.fence = %s AND n.status = 'running' {lock}"
+        f" ON CONFLICT (node_run_id, key) DO {again} RETURNING id"
     )
-    params = [entry.key, entry.kind, entry.came, entry.value, claim.run_id, claim.fence]
-    return bool(execute(connection, text, params))
+    return text, [entry.key, entry.kind, entry.came, entry.value, claim.run_id, claim.fence]
+
+
+def of_claim(claim: Claim, key: str, using: str = DEFAULT_DB_ALIAS) -> Entry | None:
+    """Return an entry of a body that runs; None where there is none, or the claim is ours no longer."""
+    connection = connections[using]
+    text = (
+        f"SELECT j.key, j.kind, j.came, {sql.json_text(connection, 'j.value')} FROM orchestration_journalentry j"
+        " JOIN orchestration_noderun n ON n.id = j.node_run_id"
+        " WHERE n.id = %s AND n.fence = %s AND n.status = 'running' AND j.key = %s"
+    )
+    found = execute(connection, text, [claim.run_id, claim.fence, key])
+    return Entry(*found[0]) if found else None
 
 
 _PAIR = {"old": "id", "new": "id"}

@@ -13,6 +13,7 @@ from django.db import connection
 from orchestration import executor
 from orchestration.engine.builder import Workflow
 from orchestration.engine.errors import InvalidOption
+from orchestration.engine.state import EXECUTION
 from security.principals import Principal
 
 from .commits import Commits, Crash
@@ -53,10 +54,10 @@ def crash_everywhere(
 
     A crash is an end as by kill -9: what is not committed is gone, what was claimed stays leased. The clock then jumps
     past the lease, and another worker goes on. Each run must come to the same end: its status, its output, and the
-    nodes' statuses and outputs (artifacts by their content), or what `compare` makes of its result. `before` is called
-    before each run, to put back what bodies change. `most` bounds the crashes, of which it then takes some from all
-    over the run. Raises AssertionError where an end differs, RuntimeError inside a transaction, and what `run`
-    raises.
+    nodes' statuses and outputs (artifacts by their content), and what it has stored; or what `compare` makes of its
+    result. `before` is called before each run, to put back what bodies change. `most` bounds the crashes, of which it
+    then takes some from all over the run. Raises AssertionError where an end differs, RuntimeError inside a
+    transaction, and what `run` raises.
     """
     if connection.in_atomic_block:
         raise RuntimeError(
@@ -138,6 +139,9 @@ def _difference(right: Result, found: Result, compare: Callable[[Result], object
         said.append(f"the execution {found.status} instead of {right.status}.")
     elif _plain(right.output) != _plain(found.output):
         said.append(f"the output is {_short(found.output)} instead of {_short(right.output)}.")
+    kept, found_kept = right.storage[EXECUTION], found.storage[EXECUTION]
+    if kept != found_kept:
+        said.append(f"its storage holds {_short(found_kept)} instead of {_short(kept)}.")
     return " ".join(said)
 
 

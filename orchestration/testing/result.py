@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from orchestration import queries
 from orchestration.engine.graph import Graph, suggest
+from orchestration.engine.state import EXECUTION, GLOBAL, WORKFLOW
 from orchestration.engine.states import EXECUTION_TERMINAL, NODE_LIVE, ExecutionStatus, NodeStatus
 from orchestration.models import Execution, NodeRun
 from orchestration.queries.why import Workers
@@ -92,6 +93,7 @@ class Snapshot:
     logs: list[dict[str, Any]]
     waits: list[str]
     why: str
+    storage: dict[str, dict[str, Any]]  # by scope, then by key
 
     def __str__(self) -> str:
         return "\n".join([self._headline(), *(f"  {line}" for line in repr(self.nodes).splitlines())])
@@ -124,6 +126,16 @@ def snapshot(id: uuid.UUID, queues: Sequence[str]) -> dict[str, Any]:
         "logs": logs,
         "waits": _waits(execution, graph, runs, workers, why),
         "why": _spelled(why) if why else "",
+        "storage": _storage(execution),
+    }
+
+
+def _storage(execution: Execution) -> dict[str, dict[str, Any]]:
+    """Return what the bodies of this execution find in their storage."""
+    owners = {EXECUTION: str(execution.pk), WORKFLOW: execution.workflow.name, GLOBAL: ""}
+    return {
+        scope: dict(queries.state(scope, owner).values_list("key", "value"))
+        for scope, owner in owners.items()
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
@@ -15,7 +16,7 @@ from orchestration.caching import book, flights, stores
 from orchestration.engine.parking import Wait
 from orchestration.engine.view import Key
 from orchestration.models import Execution
-from orchestration.store import clock, signals, versions
+from orchestration.store import clock, signals, state, versions
 from orchestration.store.claim import Claim
 from security.principals import Principal
 from tests.factories import Act, make_workflow, nothing, park, play, start_execution, worker_node
@@ -62,6 +63,8 @@ def _cache_something(execution: Execution) -> None:
     book.raise_generations([book.of_tag("<b>hello</b>")])
     stores.put("default", "key", "[1]", str(execution.pk), clock.now().isoformat(), 60)
     run = execution.nodes.get(node="extract")
+    asked = state.Change("set", state.Place("workflow", "etl", "x"), state.Writer("alice"), '"<b>hello</b>"')
+    state.change(connection, asked)
     held = Claim(run.pk, execution.pk, execution.version_id, Key("extract"), 1, run.fence)
     flights.take("key", held)
     flights.wait("key", held)

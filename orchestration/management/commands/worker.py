@@ -17,6 +17,7 @@ from orchestration.engine.durations import seconds
 from orchestration.runner import periodic, sweep
 from orchestration.runner.cluster import Cluster
 from orchestration.runner.keeper import Keeper
+from orchestration.store import state
 
 
 class Command(BaseCommand):
@@ -41,6 +42,7 @@ class Command(BaseCommand):
         periodic.register("bulk acts", carry.EVERY, carry.carry_out)
         periodic.register("cache: who waits", upkeep.STRANDED, flights.let_stranded_go)
         periodic.register("cache: what is old", upkeep.OLD, upkeep.tidy)
+        periodic.register("state: what is old", state.EVERY, state.purge)
         keeper = Keeper(cluster.about)
         keeper.start()
         self.stdout.write(f"{cluster.about.slots} workers serve {', '.join(queues)}.")
