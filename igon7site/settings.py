@@ -192,6 +192,10 @@ IGON7_BULK_LIMIT = env.int_("IGON7_BULK_LIMIT", 10_000, at_least=1)  # execution
 IGON7_BULK_RATE = env.int_(
     "IGON7_BULK_RATE", 100, at_least=1
 )  # of them a second, whatever the number of clusters
+IGON7_EVENT_RETENTION = env.duration("IGON7_EVENT_RETENTION", 30 * 24 * 3600)  # for which events are kept
+IGON7_EVENT_HOPS = env.int_(
+    "IGON7_EVENT_HOPS", 16, at_least=1
+)  # executions, each started by the last one's event
 IGON7_WEB_CONNECTIONS = env.int_("IGON7_WEB_CONNECTIONS", 16, at_least=1)  # of one web process, on PostgreSQL
 
 # django-q2 carries seats and nothing else: nothing is saved, scheduled or timed by it.

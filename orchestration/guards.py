@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from guardian.shortcuts import get_objects_for_user
 
 from security import actions, objects
@@ -19,6 +19,7 @@ def register() -> None:
             actions.WORKFLOW_VIEW: "view_workflow",
             actions.WORKFLOW_RUN: "run_workflow",
             actions.CACHE_INVALIDATE: "control_workflow",
+            actions.TRIGGER_SET: "control_workflow",
         },
         _viewable,
     )
@@ -33,6 +34,11 @@ def register() -> None:
         {actions.ARTIFACT_DOWNLOAD: "view_workflow"},
         lambda user, rows: rows.filter(execution__workflow__in=_workflows(user)),
         holder=lambda artifact: artifact.execution.workflow,
+    )
+    objects.register(
+        "orchestration.Event",
+        {actions.EVENT_VIEW: "view_event", actions.EVENT_EMIT: "emit_event"},
+        _events,
     )
     # Whose executions it may touch is asked about each of them, when its turn comes.
     objects.register("orchestration.BulkAct", {}, lambda user, rows: rows.filter(created_by=user))
@@ -51,3 +57,14 @@ def _workflows(user: AbstractUser) -> QuerySet[Any]:
     from .models import Workflow
 
     return _viewable(user, Workflow.objects.all()).values("pk")
+
+
+def _events(user: AbstractUser, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return those that the person sent, or that come from, or have come to, workflows that they may view."""
+    if user.has_perm("orchestration.view_event"):
+        return rows
+    from .models import Receipt
+
+    seen = _workflows(user)
+    given = Receipt.objects.filter(event=OuterRef("pk"), execution__isnull=False, workflow__in=seen)
+    return rows.filter(Q(user=user) | Q(workflow__in=seen) | Exists(given))

@@ -31,6 +31,7 @@ from .policies import (
     check_types,
 )
 from .signals import check_name
+from .triggers import HANDLER, StartedBy, TriggerSpec, behind_handlers, check_event_name, check_filter
 
 Body = Callable[..., Any]
 Shape = Mapping[str, Any] | type  # a JSON Schema, or a type that stands for one
@@ -51,6 +52,7 @@ class Workflow:
     module: str = field(default="", compare=False)
     conditions: Mapping[str, Body] = field(default_factory=lambda: MappingProxyType({}))  # `when`, by node
     untils: Mapping[str, Body] = field(default_factory=lambda: MappingProxyType({}))  # of repeats, by node
+    triggers: Mapping[str, TriggerSpec] = field(default_factory=lambda: MappingProxyType({}))  # by event
 
     @property
     def name(self) -> str:
@@ -61,6 +63,8 @@ class Workflow:
         data = encode_graph(self.graph)
         if self.input_schema is not None:
             data["input_schema"] = dict(self.input_schema)
+        if self.triggers:
+            data["triggers"] = [trigger.as_data() for trigger in self.triggers.values()]
         return data
 
     def checksum(self) -> str:
@@ -101,6 +105,8 @@ class WorkflowBuilder(Doors):
         self._bodies: dict[str, Body] = {}
         self._conditions: dict[str, Body] = {}
         self._untils: dict[str, Body] = {}
+        self._triggers: dict[str, TriggerSpec] = {}
+        self._handlers: list[str] = []
         self._module = _calling_module()
 
     def add_node(  # type: ignore[override]  # it names the options
@@ -196,11 +202,37 @@ class WorkflowBuilder(Doors):
         self._nodes[id] = replace(self._nodes[id], repeat=policy)
         return self
 
+    def on_event(
+        self, name: str, handler: Body | str | None = None, *, filter: Body | str | None = None
+    ) -> Self:
+        """Let each event of this name start an execution, whose input is the event's data.
+
+        `filter` says which ones: a condition over the data, such as 'amount > 100 and country in ["FR", "DE"]', or a
+        function of the event. `handler` becomes the node "on:<name>", which takes ctx; every node without dependencies
+        runs after it. It is skipped where something else has started the execution. Raises GraphError,
+        InvalidCondition, InvalidOption.
+        """
+        check_event_name(name)
+        if name in self._triggers:
+            raise GraphError(f'Workflow "{self._name}" is started by the event "{name}" twice. Say it once.')
+        given = check_filter(name, filter)
+        if given is None or isinstance(given, str):
+            self._triggers[name] = TriggerSpec(name, given or "")
+        else:
+            if is_async(given):
+                expected = "a function that is not async"
+                raise InvalidOption(option=f'filter of the event "{name}"', value=given, expected=expected)
+            self._triggers[name] = TriggerSpec(name, "", given, _where(given))
+        if handler is not None:
+            self.add_node(f"{HANDLER}{name}", handler, when=StartedBy(name))
+            self._handlers.append(f"{HANDLER}{name}")
+        return self
+
     def build(self) -> Workflow:
         """Check the whole graph and return the Workflow. Raises GraphError, naming the nodes."""
         graph = make_graph(
             self._name,
-            self._nodes.values(),
+            behind_handlers(self._nodes, tuple(self._handlers)).values(),
             output=self._output,
             timeout=self._timeout,
             on_failure=self._on_failure,
@@ -215,6 +247,7 @@ class WorkflowBuilder(Doors):
             self._module,
             MappingProxyType(dict(self._conditions)),
             MappingProxyType(dict(self._untils)),
+            MappingProxyType(dict(self._triggers)),
         )
 
     def _reference(self, id: str, body: Body | str) -> str:

@@ -65,6 +65,12 @@ class CodecError(Igon7Error):
     code = "definition_invalid"
 
 
+class InvalidCondition(Igon7Error):
+    """'{text}' is not a condition: {why} (character {place})."""
+
+    code = "invalid_condition"
+
+
 class UnknownTask(Igon7Error):
     """Node "{node}" of workflow "{workflow}" needs the task "{task}", which no installed module registers with @task.
     {hint}"""
@@ -125,6 +131,20 @@ class IdempotencyConflict(Igon7Error):
 
     code = "idempotency_conflict"
     status = 409
+
+
+class UnknownEvent(Igon7Error):
+    """There is no event {id} that you may see."""
+
+    code = "unknown_event"
+    status = 404
+
+
+class UnknownTrigger(Igon7Error):
+    """The workflow "{workflow}" is not started by an event "{event}". {hint}"""
+
+    code = "unknown_trigger"
+    status = 404
 
 
 class UnknownState(Igon7Error):
@@ -190,6 +210,12 @@ class SignalTimeout(Igon7Error, TimeoutError):
     """No signal "{name}" came within {timeout:g} s."""
 
     code = "signal_timeout"
+
+
+class EventTimeout(Igon7Error, TimeoutError):
+    """No event "{name}" came within {timeout:g} s."""
+
+    code = "event_timeout"
 
 
 class ApprovalTimeout(Igon7Error, TimeoutError):

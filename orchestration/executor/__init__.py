@@ -21,11 +21,15 @@ from .control import (
     retry,
     terminate,
 )
+from .delivering import deliver_events, deliver_soon, principal_of, purge
+from .events import BY_WORKFLOWS, Message, check_event_id, emit_event, emit_events
 from .signals import send_signal, send_signals, signal_with_start
 from .starting import BATCH, KEY_LIMIT, start, start_many, start_or_get
+from .triggers import disable_trigger, enable_trigger
 
 __all__ = [
     "BATCH",
+    "BY_WORKFLOWS",
     "KEY_LIMIT",
     "PREVIEWED",
     "RESERVED",
@@ -33,17 +37,27 @@ __all__ = [
     "STARTING",
     "VERBS",
     "Joint",
+    "Message",
     "approve",
     "attend",
     "can",
     "cancel",
+    "check_event_id",
     "check_reason",
+    "deliver_events",
+    "deliver_soon",
+    "disable_trigger",
+    "emit_event",
+    "emit_events",
+    "enable_trigger",
     "fork",
     "invalidate_cache",
     "may",
     "may_decide",
     "pause",
     "preview",
+    "principal_of",
+    "purge",
     "reject",
     "rerun",
     "resume",

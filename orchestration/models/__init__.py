@@ -1,6 +1,7 @@
 from .bulk import BulkAct, BulkItem
 from .caching import CacheCount, CachedValue, CacheEntry, CacheFlight, CacheGeneration, CacheWait
 from .definition import Workflow, WorkflowVersion
+from .events import Event, Receipt, Trigger
 from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
 from .messaging import JournalEntry, Signal, Wait
 from .placement import WorkerNode
@@ -16,13 +17,16 @@ __all__ = [
     "CacheGeneration",
     "CacheWait",
     "CachedValue",
+    "Event",
     "Execution",
     "ExecutionEvent",
     "JournalEntry",
     "LogLine",
     "NodeRun",
+    "Receipt",
     "Signal",
     "StateEntry",
+    "Trigger",
     "Wait",
     "WorkerNode",
     "Workflow",

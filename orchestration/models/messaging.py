@@ -71,6 +71,8 @@ class Wait(models.Model):
         indexes = [
             # A signal for an execution: who waits for its name, the longest first.
             models.Index(fields=["execution", "kind", "name", "id"], name="wait_for"),
+            # An event: who waits for its name.
+            models.Index(fields=["name", "execution"], name="wait_for_event", condition=Q(kind="event")),
             # Timers: what is due.
             models.Index(fields=["wake_at"], name="wait_due", condition=Q(wake_at__isnull=False)),
             # The inbox: what asks for an approval, the oldest first.

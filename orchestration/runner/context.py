@@ -26,6 +26,7 @@ from security.principals import Principal
 
 from . import artifacts, memory
 from .approvals import ApprovalCalls, AsyncApprovalCalls
+from .events import AsyncEventCalls, EventCalls
 from .patience import patiently
 from .seat import Held
 
@@ -113,7 +114,7 @@ class Failure:
     node: str
 
 
-class Context(ApprovalCalls):
+class Context(ApprovalCalls, EventCalls):
     """What a sync body is given. Attributes are read from the database when first used."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec) -> None:
@@ -232,7 +233,7 @@ class Answer(int):
         yield
 
 
-class AsyncContext(AsyncApprovalCalls, Context):
+class AsyncContext(AsyncApprovalCalls, AsyncEventCalls, Context):
     """What an async body is given: the same names; what talks to the database or storage is awaitable."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec, database: Executor) -> None:

@@ -21,6 +21,7 @@ from orchestration.engine.errors import (
     ApprovalRejected,
     ApprovalTimeout,
     DurableInStep,
+    EventTimeout,
     Igon7Error,
     InvalidOption,
     ReplayDiverged,
@@ -160,7 +161,11 @@ def _dumped(value: Any, kind: str, key: str) -> str:
     return dump_payload(value, f'What {kind} "{key}" gave', settings.IGON7_PAYLOAD_LIMIT)
 
 
-_LATE: dict[str, type[Igon7Error]] = {"signal": SignalTimeout, "approval": ApprovalTimeout}
+_LATE: dict[str, type[Igon7Error]] = {
+    "signal": SignalTimeout,
+    "event": EventTimeout,
+    "approval": ApprovalTimeout,
+}
 
 
 def value_of(entry: Entry, wait: Wait) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
+from orchestration import executor
 from orchestration.engine.errors import UnknownTask
 from orchestration.registry import body_of
 from orchestration.store import acts, leases, limits, timers
@@ -20,6 +21,7 @@ def sweep() -> None:
         acts.expire(execution_id)
     if due := timers.due():
         timers.fire(due)
+    executor.deliver_events()
     for execution_id, key in limits.expiring():
         limits.expire(execution_id, key)
     for execution_id in leases.unsettled():

@@ -18,7 +18,7 @@ from orchestration.engine.parking import Wait
 from orchestration.engine.states import ExecutionStatus, Outcome
 from orchestration.engine.view import Emit, Key
 
-from . import journal, sql
+from . import event_waits, journal, sql
 from .locked import Locked, read_uuid
 from .outcomes import Settled, is_present
 from .sql import Statement
@@ -47,6 +47,7 @@ class Parking:
     entries: list[list[object]] = field(default_factory=list)
     read: list[list[object]] = field(default_factory=list)
     ran: list[list[object]] = field(default_factory=list)
+    receipts: list[list[object]] = field(default_factory=list)  # of events
 
     def statements(self, connection: BaseDatabaseWrapper) -> list[Statement]:
         """Return what writes it."""
@@ -58,6 +59,8 @@ class Parking:
             writing += [journal.insert(connection, self.entries), consume(connection, self.read)]
         if self.ran:
             writing.append(journal.insert(connection, self.ran, anew=True))
+        if self.receipts:
+            writing.append(event_waits.receipts(connection, self.receipts))
         own, ids = sql.one_of(connection, "id", self.runs, "bigint")
         counted = f"UPDATE orchestration_noderun SET parked = parked + 1 WHERE {own}"
         return [*writing, (counted, [ids])]
@@ -72,7 +75,8 @@ def meet(
     if not waiting:
         return list(outcomes), parking
     known, unread = _read(turn, items, waiting)
-    met = {id(outcome): _meet(items, outcome, known, unread, parking) for outcome in waiting}
+    came = event_waits.look_back(turn, items, waiting, known)
+    met = {id(outcome): _meet(items, outcome, known, unread, came, parking) for outcome in waiting}
     return [met.get(id(outcome), outcome) for outcome in outcomes], parking
 
 
@@ -86,6 +90,7 @@ def _meet(
     outcome: Settled,
     known: dict[int, set[str]],
     unread: Unread,
+    came: event_waits.Found,
     parking: Parking,
 ) -> Settled:
     item, run_id, key = items[outcome.claim.execution_id], outcome.claim.run_id, outcome.result.key
@@ -103,6 +108,10 @@ def _meet(
             parking.read.append([number, run_id, item.now])
             consumed(item, key, outcome.claim.attempt, wait.name, sent_id)
             woken = woken or f'signal "{wait.name}"'
+        elif event := came.get((run_id, wait.key)):
+            parking.entries.append([run_id, wait.key, wait.kind, journal.VALUE, event.envelope(), item.now])
+            parking.receipts.append(event_waits.received(item, key, outcome.claim.attempt, event))
+            woken = woken or f'event "{wait.name}"'
         else:
             parking.waits.append(_row(item, run_id, wait))
     return replace(outcome, result=replace(outcome.result, woken=woken))

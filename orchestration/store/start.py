@@ -45,6 +45,7 @@ class Order:
     idempotency_key: str | None = None
     forked_from: uuid.UUID | None = None
     refresh: bool = False  # it renews what is cached; its first event says so
+    event: dict[str, Any] | None = None  # what has started it; its first event says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ def about_start(version: WorkflowVersion, order: Order) -> dict[str, Any]:
     """Return what the log's first event says."""
     about = {"workflow": version.workflow.name, "version": version.number, "by": order.by}
     about |= {"refresh": True} if order.refresh else {}
+    about |= {"event": order.event} if order.event else {}
     return {**about, "forked_from": str(order.forked_from)} if order.forked_from else about
 
 

@@ -46,6 +46,7 @@ def _find_or_make(workflow: Workflow, checksum: str) -> models.WorkflowVersion:
         version = row.versions.filter(checksum=checksum).first() or _make(row, workflow, checksum)
         if row.current_id != version.pk or any(getattr(row, name) != value for name, value in about.items()):
             models.Workflow.objects.filter(pk=row.pk).update(current=version, **about)
+        _sync_triggers(row, workflow)
     version.workflow = row
     return version
 
@@ -59,6 +60,19 @@ def _make(row: models.Workflow, workflow: Workflow, checksum: str) -> models.Wor
         definition=workflow.definition(),
         node_count=len(workflow.graph.nodes),
     )
+
+
+def _sync_triggers(row: models.Workflow, workflow: Workflow) -> None:
+    """Keep what the code says of events; whether one starts anything, and for whom, is a person's to say."""
+    known = {trigger.event: trigger for trigger in row.triggers.all()}
+    for event, spec in workflow.triggers.items():
+        told = {"filter": spec.filter, "function": spec.where, "declared": True}
+        found = known.pop(event, None)
+        if found is None:
+            row.triggers.create(event=event, **told)
+        elif any(getattr(found, name) != value for name, value in told.items()):
+            row.triggers.filter(pk=found.pk).update(**told)
+    row.triggers.filter(pk__in=[left.pk for left in known.values() if left.declared]).update(declared=False)
 
 
 def forget_versions() -> None:
