@@ -60,7 +60,7 @@ def _owner(name: str | None, principal: Principal) -> AbstractUser | None:
     person = get_user_model()._default_manager.filter(username=name, is_active=True).first()
     if person is None:
         raise InvalidOption(option="owner", value=name, expected="the name of an active person")
-    return person  # type: ignore[return-value]
+    return person
 
 
 def _set(row: Workflow, event: str, principal: Principal, given: dict[str, Any], reason: str) -> Trigger:

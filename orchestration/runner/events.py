@@ -87,9 +87,7 @@ def _envelope(event: Kept | None, name: str | None) -> dict[str, Any] | None:
 class EventCalls(DurableCalls):
     """Events, for sync bodies."""
 
-    _graph: Any
-
-    def emit_event(self, name: str, data: Any = None, *, id: str | None = None) -> str:
+    def emit_event(self, name: str, data: Any = None, *, id: str | None = None) -> Any:
         """Send an event to everyone who listens, once however often the body is run; return its id.
 
         Under an `id` of its own, an event of this workflow is accepted once. Raises NotSerialisable, PayloadTooLarge,
@@ -98,6 +96,7 @@ class EventCalls(DurableCalls):
         key, entry = self._come_to(KIND, check_event_name(name))
         if entry is not None:
             return str(value_of(entry, Wait(key, KIND, name)))
+        self._stay_parked()
         new = _new(self._held, self._graph.name, name, data, key, id)
         try:
             entry, kept = patiently(lambda: _emit(self._held, key, new))
@@ -108,7 +107,7 @@ class EventCalls(DurableCalls):
         _deliver(kept)
         return new.sent_id
 
-    def get_event(self, name: str | None = None) -> dict[str, Any] | None:
+    def get_event(self, name: str | None = None) -> Any:
         """Return the event that started the execution, {"name", "id", "source", "subject", "time", "data"}.
 
         None, if it was none, or has another name.
@@ -134,9 +133,6 @@ class EventCalls(DurableCalls):
 
 class AsyncEventCalls(AsyncDurableCalls):
     """Events, for async bodies."""
-
-    _graph: Any
-    _held: Held
 
     async def emit_event(self, name: str, data: Any = None, *, id: str | None = None) -> str:
         """Send an event to everyone who listens, once however often the body is run; return its id.

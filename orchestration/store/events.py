@@ -113,7 +113,21 @@ def columns(connection: BaseDatabaseWrapper) -> str:
 
 def read(rows: Rows) -> list[Kept]:
     """Return the events of rows of `columns`."""
-    return [Kept(read_uuid(row[0]), *row[1:6], clock.read(row[6]), *row[7:9]) for row in rows]
+    return [_kept(*row) for row in rows]
+
+
+def _kept(
+    id: Any,
+    name: str,
+    source: str,
+    sent: str,
+    subject: str,
+    data: str | None,
+    at: Any,
+    hops: int,
+    sender: str,
+) -> Kept:
+    return Kept(read_uuid(id), name, source, sent, subject, data, clock.read(at), hops, sender)
 
 
 # --- accepting -------------------------------------------------------------------------------------
@@ -147,7 +161,11 @@ def emit(claim: Claim, entry: Entry, new: NewEvent, using: str = DEFAULT_DB_ALIA
     connection = connections[using]
     with transaction(connection) as turn:
         kept, hops, source = turn.run(
-            [journal.keeping(connection, claim, entry, AGAIN), _hops(connection, claim), _emitter(connection, claim)]
+            [
+                journal.keeping(connection, claim, entry, AGAIN),
+                _hops(connection, claim),
+                _emitter(connection, claim),
+            ]
         )
         if not kept:
             raise PermissionError

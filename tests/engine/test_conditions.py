@@ -79,7 +79,7 @@ def test_what_cannot_be_compared_or_is_not_there_is_false_and_no_error(text):
 def test_what_is_no_condition_is_refused_with_the_place_and_the_reason(text, place, why):
     with pytest.raises(InvalidCondition) as refused:
         parse(text)
-    assert (refused.value.place, why in str(refused.value)) == (place, True), str(refused.value)
+    assert (refused.value.fields["place"], why in str(refused.value)) == (place, True), str(refused.value)
 
 
 def test_a_condition_that_does_not_hold_says_which_part_and_what_it_saw():

@@ -75,6 +75,7 @@ def test_an_event_starts_a_workflow_that_listens_and_its_data_is_the_input(known
         "hops": 0,
     }
     got = events.starter(execution.pk)
+    assert got is not None
     assert (got.id, got.value(), got.subject) == (event.pk, GOOD, "order 7")
 
 

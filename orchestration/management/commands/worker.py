@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import connections
 
-from orchestration import registry
+from orchestration import executor, registry
 from orchestration.bulk import carry
 from orchestration.caching import flights, upkeep
 from orchestration.engine.durations import seconds
@@ -43,6 +43,7 @@ class Command(BaseCommand):
         periodic.register("cache: who waits", upkeep.STRANDED, flights.let_stranded_go)
         periodic.register("cache: what is old", upkeep.OLD, upkeep.tidy)
         periodic.register("state: what is old", state.EVERY, state.purge)
+        periodic.register("events: what is old", 60.0, executor.purge)
         keeper = Keeper(cluster.about)
         keeper.start()
         self.stdout.write(f"{cluster.about.slots} workers serve {', '.join(queues)}.")
