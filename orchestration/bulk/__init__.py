@@ -13,7 +13,7 @@ from .acts import (
     stop,
 )
 from .carry import carry_out
-from .preview import Group, Preview, nodes, preview, without_input
+from .preview import Group, Preview, nodes, preview, signal_names, without_input
 from .selection import Selection, TooMany
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "nodes",
     "preview",
     "refused_items",
+    "signal_names",
     "start",
     "stop",
     "without_input",

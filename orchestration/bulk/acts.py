@@ -20,7 +20,7 @@ from security.actions import CONSOLE_OPEN
 from security.policies import authorise, visible_to
 from security.principals import Principal
 
-from .preview import check_options, preview, without_input
+from .preview import check_options, check_payload, preview, without_input
 from .selection import Selection, in_parts
 
 ROWS = 1000  # inserted with one statement
@@ -65,12 +65,14 @@ def start(
     """Freeze the selection and leave the rest to the clusters. `confirm` is "cancel 120": the verb, and how many.
 
     What a dry run has frozen is taken as it is; of any other selection, those for which the verb is possible now.
-    Raises InvalidOption, NotSerialisable, PayloadTooLarge, TooMany, BulkConflict and Denied.
+    Raises InvalidSignal, InvalidOption, NotSerialisable, PayloadTooLarge, TooMany, BulkConflict and Denied.
     """
     authorise(principal, CONSOLE_OPEN)
     given = check_options(verb, options or {})
     why = executor.check_reason(reason)
     chosen = selection.ids if selection.frozen else preview(principal, verb, selection, given).ids
+    if verb == "signal":
+        check_payload(chosen, given)
     _check_confirmed(verb, len(chosen), confirm)
     now = clock.now()
     with transaction.atomic():

@@ -5,27 +5,29 @@ from __future__ import annotations
 import inspect
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from orchestration import executor
+from orchestration import executor, inputs, queries
 from orchestration.engine import verbs
 from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import IllegalMove, InvalidOption
 from orchestration.engine.graph import suggest
+from orchestration.engine.signals import RESERVED, check_name
 from orchestration.engine.states import ExecutionStatus
 from orchestration.models import Execution, Workflow
 from orchestration.store.versions import graph_of
 from security.principals import Principal
 
 from .said import impossible
-from .selection import Chosen, Selection
+from .selection import AT_ONCE, Chosen, Selection, in_parts
 
 _GIVEN = ("execution_id", "principal", "reason")
+_JSON = ("input", "payload")
 _NODES = 200  # that are offered to choose from
 _TEXT_LIMIT = 200
 
@@ -88,6 +90,23 @@ def nodes(principal: Principal, selection: Selection) -> list[str]:
     return [name for name, _count in found.most_common(_NODES)]
 
 
+def signal_names(principal: Principal, selection: Selection) -> list[str]:
+    """Return the signals that executions of a selection wait for, or that their versions declare. Raises TooMany."""
+    rows = selection.rows(principal)
+    awaited = queries.awaited_signals(row.id for row in rows)
+    declared = [name for id in {row.version_id for row in rows} for name in graph_of(id).signals]
+    return list(dict.fromkeys([*awaited, *sorted(declared)]))[:_NODES]
+
+
+def check_payload(ids: Sequence[uuid.UUID], options: Mapping[str, Any]) -> None:
+    """Raise InvalidSignal where a version of these executions declares the signal, and its payload does not fit."""
+    for some in in_parts(ids, AT_ONCE):
+        versions = Execution.objects.filter(pk__in=some).order_by().values_list("version_id", flat=True)
+        for version in versions.distinct():
+            graph, name = graph_of(version), options["name"]
+            inputs.check_signal(graph.name, name, graph.signals.get(name), options.get("payload"))
+
+
 def check_verb(verb: str) -> None:
     """Raise InvalidOption unless there is such a verb."""
     if verb not in executor.VERBS:
@@ -113,6 +132,8 @@ def check_options(verb: str, options: Any) -> dict[str, Any]:
     for name in needed(verb):
         if not options.get(name):
             raise InvalidOption(option=name, value=options.get(name), expected=f"given, to {verb}")
+    if verb == "signal" and options["name"] not in RESERVED:
+        check_name(options["name"])
     if "input" in options and not options.get("node") and verb == "retry":
         raise InvalidOption(option="input", value="…", expected="left out, unless a node is named")
     return dict(options)
@@ -124,8 +145,8 @@ def needed(verb: str) -> list[str]:
 
 
 def without_input(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as they are told: an input, which may be large, is only said to be another."""
-    told = {name: value for name, value in options.items() if name != "input"}
+    """Return options as they are told: an input is only said to be another, and a payload left out."""
+    told = {name: value for name, value in options.items() if name not in _JSON}
     return told | {"edited": True} if "input" in options else told
 
 
@@ -137,8 +158,8 @@ def options_of(verb: str) -> dict[str, inspect.Parameter]:
 
 
 def _check_value(name: str, value: Any, default: Any) -> None:
-    if name == "input":
-        dump_payload(value, "The input", settings.IGON7_PAYLOAD_LIMIT)
+    if name in _JSON:
+        dump_payload(value, f"The {name}", settings.IGON7_PAYLOAD_LIMIT)
     elif isinstance(default, bool):
         if not isinstance(value, bool):
             raise InvalidOption(option=name, value=value, expected="true or false")

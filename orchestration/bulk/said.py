@@ -25,9 +25,11 @@ MARKED = (
     gettext_noop("be retried"),
     gettext_noop("be rerun"),
     gettext_noop("be forked"),
+    gettext_noop("be sent a signal"),
     gettext_noop("There is nothing left to cancel."),
     gettext_noop("It is being cancelled already."),
     gettext_noop("There is nothing left to terminate."),
+    gettext_noop("Nothing in it waits any more."),
     gettext_noop("Only a running execution can be paused."),
     gettext_noop("Only a paused execution can be resumed."),
     gettext_noop(

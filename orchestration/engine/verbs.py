@@ -34,6 +34,7 @@ LEGAL: dict[str, frozenset[ExecutionStatus]] = {
     "retry": frozenset({E.FAILED, E.CANCELLED, E.TERMINATED}),
     "rerun": frozenset(E),
     "fork": frozenset(E),
+    "signal": frozenset(E) - EXECUTION_TERMINAL,
 }
 _HINTS = {
     "cancel": "There is nothing left to cancel.",
@@ -41,6 +42,7 @@ _HINTS = {
     "pause": "Only a running execution can be paused.",
     "resume": "Only a paused execution can be resumed.",
     "retry": "Only one that failed, was cancelled or was terminated can be retried; one that succeeded, from a node.",
+    "signal": "Nothing in it waits any more.",
 }
 
 
@@ -62,6 +64,7 @@ _PAST = {
     "retry": "retried",
     "rerun": "rerun",
     "fork": "forked",
+    "signal": "sent a signal",
 }
 
 

@@ -10,12 +10,8 @@ from .approvals import approve, may_decide, reject
 from .caching import invalidate_cache
 from .control import (
     RESERVED,
-    STARTING,
-    VERBS,
     attend,
-    can,
     cancel,
-    may,
     pause,
     resume,
     retry,
@@ -26,6 +22,7 @@ from .events import BY_WORKFLOWS, Message, check_event_id, emit_event, emit_even
 from .signals import send_signal, send_signals, signal_with_start
 from .starting import BATCH, KEY_LIMIT, start, start_many, start_or_get
 from .triggers import disable_trigger, enable_trigger
+from .verbs import STARTING, VERBS, can, may
 
 __all__ = [
     "BATCH",

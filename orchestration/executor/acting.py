@@ -63,6 +63,16 @@ def commit(execution_id: uuid.UUID) -> Iterator[Mapping[str, Any]]:
 
 
 @contextmanager
+def joined(execution_id: uuid.UUID) -> Iterator[Mapping[str, Any]]:
+    """Open a transaction as `commit` does, if the verb has a joint; else its own statement is one."""
+    if _joint.get() is None:
+        yield {}
+        return
+    with commit(execution_id) as details:
+        yield details
+
+
+@contextmanager
 def together_with(joint: Joint) -> Iterator[None]:
     """Let what is written with each verb of this block commit with it, or not at all."""
     before = _joint.set(joint)

@@ -9,19 +9,13 @@ from typing import Any
 
 from django.conf import settings
 
-from orchestration import models
-from orchestration.engine import verbs
 from orchestration.engine.attention import DECISIONS
 from orchestration.engine.codec import dump_payload
-from orchestration.engine.errors import IllegalMove, InvalidOption
-from orchestration.engine.states import ExecutionStatus
+from orchestration.engine.errors import InvalidOption
 from orchestration.store import acts, again
-from security import actions
-from security.policies import allowed
 from security.principals import Principal
 
 from .acting import SAME, act_on, edited_text
-from .anew import fork, rerun
 
 
 def cancel(
@@ -115,32 +109,3 @@ RESERVED: dict[str, Callable[..., None]] = {
     "pause": pause,
     "resume": resume,
 }
-VERBS: dict[str, Callable[..., Any]] = {**RESERVED, "retry": retry, "rerun": rerun, "fork": fork}
-STARTING = ("rerun", "fork")  # what starts another execution: whoever may run the workflow may do it
-
-
-def can(principal: Principal, execution: models.Execution) -> dict[str, str | None]:
-    """Return for each verb None when it is possible now, else the sentence that says why not. Writes nothing."""
-    refused = {
-        starts: None if may(principal, verb, execution) else sentence
-        for starts, verb, sentence in (
-            (False, "cancel", "You may not control the executions of this workflow."),
-            (True, "rerun", "You may not run this workflow."),
-        )
-    }
-    return {verb: refused[verb in STARTING] or _why_not(verb, execution) for verb in VERBS}
-
-
-def may(principal: Principal, verb: str, execution: models.Execution) -> bool:
-    """Say whether the principal may do the verb to an execution of this workflow, whatever its state."""
-    if verb in STARTING:
-        return allowed(principal, actions.WORKFLOW_RUN, execution.workflow)
-    return allowed(principal, actions.EXECUTION_CONTROL, execution)
-
-
-def _why_not(verb: str, execution: models.Execution) -> str | None:
-    try:
-        verbs.check(verb, ExecutionStatus(execution.status), execution.id)
-    except IllegalMove as no:
-        return str(no)
-    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from django.db import connection, transaction
@@ -21,7 +22,7 @@ from security import actions, audit
 from security.policies import authorise
 from security.principals import Principal
 
-from .acting import resource_of, visible_many
+from .acting import check_reason, joined, resource_of, visible, visible_many
 from .control import RESERVED
 from .starting import begin, key_of, order_of, resolve
 
@@ -33,20 +34,28 @@ def send_signal(
     *,
     principal: Principal,
     id: str | None = None,
+    reason: str = "",
 ) -> None:
     """Send a signal; once this returns it is kept, and whoever waits for its name, now or later, is given it.
 
-    `id` is the sender's own: what is sent again under it is accepted once. The reserved names cancel, terminate, pause
-    and resume do what they say; their payload may carry {"reason": text}, and {"rollback": true} to cancel. Raises
+    `id` is the sender's own: what is sent again under it is accepted once. `reason` is kept in the audit. The reserved
+    names cancel, terminate, pause and resume do what they say; their payload may carry {"reason": text}, and
+    {"rollback": true} to cancel. Raises
     IllegalMove when the execution has ended, UnknownExecution, InvalidSignal when the payload does not fit the schema
     that the workflow declares for it, InvalidOption, NotSerialisable, PayloadTooLarge, Denied.
     """
     if name in RESERVED:
-        _obey(execution_id, name, payload, principal)
+        _obey(execution_id, name, payload, principal, reason)
         return
-    [no] = send_signals([(execution_id, name, payload)], principal=principal, ids=[id])
-    if no is not None:
-        raise no
+    execution = visible(execution_id, principal)
+    authorise(principal, actions.EXECUTION_CONTROL, execution)
+    message, said = _message(execution, name, payload, id, principal), check_reason(reason)
+    with joined(execution.id) as more:
+        about = {**more, **({"reason": said} if said else {})}
+        audited = partial(_audited, principal, {execution.id: execution.workflow.name}, about=about)
+        [no] = signals.send([message], also=audited)
+        if no is not None:
+            raise no
 
 
 def send_signals(
@@ -82,11 +91,14 @@ def _message(
 
 
 def _audited(
-    principal: Principal, workflows: Mapping[uuid.UUID, str], accepted: list[Message]
+    principal: Principal,
+    workflows: Mapping[uuid.UUID, str],
+    accepted: list[Message],
+    about: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Statement]:
     resources = [resource_of(each.execution_id, workflows[each.execution_id]) for each in accepted]
-    about = {"name": ", ".join(sorted({each.name for each in accepted}))}
-    return [audit.statement(connection, principal, "execution.signal", resources, about)]
+    details = {"name": ", ".join(sorted({each.name for each in accepted})), **about}
+    return [audit.statement(connection, principal, "execution.signal", resources, details)]
 
 
 def signal_with_start(
@@ -129,9 +141,11 @@ def _sent_id(id: Any) -> str | None:
     return id
 
 
-def _obey(execution_id: uuid.UUID | str, verb: str, payload: Any, principal: Principal) -> None:
+def _obey(execution_id: uuid.UUID | str, verb: str, payload: Any, principal: Principal, reason: str) -> None:
     given = payload or {}
     if not isinstance(given, Mapping) or not isinstance(given.get("reason", ""), str):
         raise InvalidOption(option="payload", value=payload, expected='an object such as {"reason": "…"}')
     rollback = {"rollback": True} if verb == "cancel" and given.get("rollback") is True else {}
-    RESERVED[verb](execution_id, principal=principal, reason=str(given.get("reason", "")), **rollback)
+    RESERVED[verb](
+        execution_id, principal=principal, reason=str(given.get("reason", "")) or reason, **rollback
+    )

@@ -47,6 +47,11 @@ _WORDS = {
         "play",
         _("A new execution of the workflow's present version starts with the input of each."),
     ),
+    "signal": (
+        _("Signal"),
+        "send",
+        _("Each is sent the signal once, and keeps it until a body asks for its name."),
+    ),
     "fork": (
         _("Fork"),
         "waypoints",

@@ -12,7 +12,7 @@ from django.utils import timezone
 from orchestration import executor, queries
 from orchestration.engine.graph import Graph
 from orchestration.engine.states import EXECUTION_TERMINAL, NodeStatus
-from orchestration.models import Artifact, Execution, NodeRun
+from orchestration.models import Artifact, Execution, NodeRun, Signal
 from orchestration.queries.events import LEVELS
 from orchestration.queries.stats import typical
 from orchestration.store.versions import graph_of
@@ -31,6 +31,7 @@ VIEWS = ("graph", "timeline", "nodes")
 LINES = 400
 FIRST_ARTIFACTS = 4
 MOVING = 12
+SIGNALS = 5
 VERBS = ("retry", "resume", "pause", "cancel", "terminate")
 _MOVING = ("running", "retrying", "waiting", "attention", "blocked")
 # The order of the coloured parts of the header's bar.
@@ -119,6 +120,7 @@ class ExecutionPage:
             "asks": asks,
             "asks_besides": [] if why and look_at in asks else asks,
             "verbs": [verb for verb in VERBS if verb in can and can[verb] is None],
+            "may_signal": can["signal"] is None,
             "ask": self.query.get("do", ""),
             "may_run": allowed(self.principal, WORKFLOW_RUN, self.execution.workflow),
             "may_undo": bool(self.graph.undos),
@@ -200,7 +202,13 @@ class ExecutionPage:
             "moving": moving[:MOVING],
             "moving_count": len(moving),
             "undos": self.undos,
+            "signals": self._signals(),
         }
+
+    def _signals(self) -> list[tuple[Signal, str]]:
+        """Return the last signals, each with what became of it."""
+        rows = queries.signals(self.execution.pk).order_by("-id")[:SIGNALS]
+        return [(row, queries.signal_state(row, self.execution)) for row in rows]
 
 
 def _results_first(artifacts: list[Artifact], output: Any) -> tuple[list[Artifact], list[Artifact]]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from .views import artifacts, attention, bulk, execution, executions, plan, verbs, workers, workflows
+from .views import artifacts, attention, bulk, execution, executions, plan, signals, verbs, workers, workflows
 from .zones import in_own_zone
 
 urlpatterns = [
@@ -19,6 +19,8 @@ urlpatterns = [
     path("executions/<uuid:id>/plan/<slug:verb>/", in_own_zone(plan.plan), name="plan"),
     path("executions/<uuid:id>/preview/<slug:verb>/", plan.preview, name="preview"),
     path("executions/<uuid:id>/attend/", in_own_zone(verbs.attend), name="attend"),
+    path("executions/<uuid:id>/signals/", in_own_zone(signals.signals), name="signals"),
+    path("executions/<uuid:id>/signals/send/", in_own_zone(signals.send), name="send_signal"),
     path("executions/<uuid:id>/<slug:verb>/", in_own_zone(verbs.act), name="verb"),
     path("workflows/", in_own_zone(workflows.workflows), name="workflows"),
     path("workflows/<path:name>/start/", in_own_zone(workflows.start), name="start"),

@@ -64,6 +64,14 @@ undone = (
     .add_node("call", fail, depends_on=["charge"], retry=twice, fallback="desk")
     .add_node("desk", fail).build()
 )
+PAID = {
+    "type": "object", "required": ["amount"],
+    "properties": {
+        "amount": {"type": "number", "minimum": 1, "title": "Amount"},
+        "way": {"enum": ["card", "cash"], "title": "Paid by"},
+    },
+}
+paying = WorkflowBuilder("paying", signals={"paid": PAID}).wait_for_signal("pay", "paid").build()
 asking = WorkflowBuilder("asking").add_node("pay", fail, on_exhausted="pause").build()
 """
 BROKEN = "from orchestration import WorkflowBuilder\n\nWorkflowBuilder(\n"

@@ -41,6 +41,8 @@ def places(site: Site, browser: Browser) -> list[str]:
     page = log_in(context, site)
     start(page, "asking")
     asking = page.url
+    start(page, "paying")
+    paying = page.url
     start(page, "undone")
     expect(page.locator("#x-header .status.big")).to_have_text("Failed", timeout=LONG)
     undone = page.url
@@ -57,8 +59,10 @@ def places(site: Site, browser: Browser) -> list[str]:
     plans = [f"{undone}plan/fork/?node=call"]
     views = [f"{undone}?view={view}" for view in ("timeline", "nodes")]
     bulk = ["/bulk/?verb=cancel&all=1", "/bulk/?verb=fork&all=1", "/bulk/?verb=fork&all=1&option.node=call"]
+    signals = [f"{paying}signals/{query}" for query in ("", "?name=paid", "?name=paid&as=json")]
+    bulk += ["/bulk/?verb=signal&all=1", "/bulk/?verb=signal&all=1&option.name=paid"]
     fixed = ["/", "/attention/", "/executions/", "/workflows/", "/workflows/undone/", "/workers/", "/bulk/"]
-    return [*fixed, *nodes, *views, *plans, *bulk, act, f"{asking}?node=pay", f"{undone}?do=retry"]
+    return [*fixed, *nodes, *views, *plans, *signals, *bulk, act, f"{asking}?node=pay", f"{undone}?do=retry"]
 
 
 def test_axe_finds_nothing_on_any_page_in_light_or_in_dark(

@@ -14,10 +14,11 @@ from guardian.shortcuts import assign_perm
 
 from orchestration import bulk, executor
 from orchestration.engine.builder import Workflow
-from orchestration.models import BulkAct, Execution
+from orchestration.models import BulkAct, Execution, Signal
 from orchestration.models import Workflow as WorkflowRow
+from security.models import AuditRecord
 from security.principals import Principal
-from tests.factories import play, start_execution
+from tests.factories import make_workflow, play, start_execution
 
 ME = Principal.system("tests")
 
@@ -184,3 +185,39 @@ def test_other_peoples_bulk_acts_are_not_found(console: Client, guest: User, etl
     assert other.post(f"{page}stop/").status_code == 404
     assert other.post("/bulk/", told).status_code == 400  # a dry run of somebody else's
     assert Client().get(page)["Location"].startswith("/login/")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_signal_is_sent_to_each_of_a_selection_once(console: Client) -> None:
+    flow = make_workflow("orders", {"work": ()}, signals={"paid": {"type": "integer", "minimum": 1}})
+    found = [start_execution(flow) for _ in range(2)]
+    play(start_execution(flow))
+    asked = console.get("/bulk/", {"verb": "signal", "all": "1", "query": "workflow=orders"})
+    assert "Which signal?" in text(asked)
+    assert '<option value="paid">' in asked.content.decode()
+    asking = {"verb": "signal", "all": "1", "query": "workflow=orders", "option.name": "paid"}
+    seen = console.get("/bulk/", asking)
+    assert "Signal 2 executions?" in text(seen)
+    assert "1 It is succeeded, so it cannot be sent a signal." in text(seen)
+    told = {
+        "verb": "signal",
+        "selection": hidden(seen, "selection"),
+        "confirm": "signal 2",
+        "option.name": "paid",
+    }
+    told |= {"reason": "by the bank", "option.id": "march"}
+    refused = console.post("/bulk/", told | {"option.payload": "0"})
+    assert refused.status_code == 400
+    assert "0 is less than the minimum of 1" in text(refused)
+    assert not BulkAct.objects.exists()
+    response = console.post("/bulk/", told | {"option.payload": "7"})
+    with override_settings(IGON7_BULK_RATE=10_000):
+        while BulkAct.objects.get().status == "running":
+            bulk.carry_out()
+    sent = Signal.objects.order_by("execution")
+    assert [(each.execution_id, each.payload, each.sent_id) for each in sent] == [
+        (each.pk, 7, "march") for each in found
+    ]
+    kept = AuditRecord.objects.filter(action="execution.signal").values_list("details", flat=True)
+    assert [(each["reason"], "bulk" in each) for each in kept] == [("by the bank", True)] * 2
+    assert "paid" in text(console.get(response["Location"]))

@@ -49,10 +49,13 @@ class Command(command.Command):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="of the verb, such as node=load",
+            help="of the verb, such as node=load or name=paid",
         )
         about = "another input for all of them: JSON, @file, or - for standard input"
         parser.add_argument("--input", metavar="JSON", help=about)
+        parser.add_argument(
+            "--payload", metavar="JSON", help="of the signal: JSON, @file, or - for standard input"
+        )
         parser.add_argument("--reason", default="", help="kept with each execution and in the audit")
         parser.add_argument("--dry-run", action="store_true", help="only say what would happen")
         parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -65,6 +68,8 @@ class Command(command.Command):
         given = dict(map(_option, options["option"]))
         if options["input"] is not None:
             given["input"] = read_input(options["input"])
+        if options["payload"] is not None:
+            given["payload"] = read_input(options["payload"])
         found = bulk.preview(self.principal, verb, self._selection(options), given)
         self._show(found, options["json"])
         if options["dry_run"]:

@@ -62,7 +62,7 @@ def start(request: HttpRequest) -> HttpResponseBase:
         raise Http404
     if request.method != "POST":
         lacking = [name for name in needed(verb) if not given.get(f"option.{name}")]
-        ask = _ask_for_node if lacking else _dry_run
+        ask = _ask_first if lacking else _dry_run
         return ask(request, verb, lambda: _selected(request.GET))
     told: dict[str, Any] = {"confirm": given.get("confirm", ""), "reason": given.get("reason", "").strip()}
     try:
@@ -89,30 +89,33 @@ def _options(verb: str, given: QueryDict) -> dict[str, Any]:
         value = given.get(f"option.{name}", "")
         if isinstance(parameter.default, bool):
             found[name] = bool(value)
-        elif name == "input":
+        elif name in ("input", "payload"):
             found |= {name: parse_json(value, name)} if value.strip() else {}
         elif value:
             found[name] = value
     return found
 
 
-def _ask_for_node(request: HttpRequest, verb: str, select: Select) -> HttpResponse:
-    """Ask from which node, before it can be said for which executions that is possible."""
-    refused, status, nodes = "", 200, []
+def _ask_first(request: HttpRequest, verb: str, select: Select) -> HttpResponse:
+    """Ask from which node or with which signal, before it can be said for which executions that is possible."""
+    refused, status, choices, selected = "", 200, [], False
+    find = bulk.signal_names if verb == "signal" else bulk.nodes
     try:
-        nodes = bulk.nodes(Principal.for_request(request), select())
+        choices = find(Principal.for_request(request), select())
+        selected = bool(choices) or verb == "signal"
     except Igon7Error as error:
         refused, status = str(error), error.status
     context = {
         "verb": bulk_words.verb(verb),
-        "nodes": nodes,
+        "choices": choices,
+        "selected": selected,
         "refused": refused,
         "kept": [
             (name, each) for name, values in request.GET.lists() if name in _SELECTING for each in values
         ],
         "query": QueryDict(request.GET.get("query", "")).urlencode(),
     }
-    return render(request, "orchestration/bulk_node.html", context, status=status)
+    return render(request, "orchestration/bulk_first.html", context, status=status)
 
 
 def _dry_run(

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from orchestration import executor, queries, registry
-from orchestration.engine.errors import Igon7Error, InvalidInput
+from orchestration.engine.errors import Igon7Error
 from orchestration.models import Workflow
 from orchestration.queries.caching import cached_nodes
 from orchestration.queries.stats import recent, summarise
@@ -69,12 +69,9 @@ def start(request: HttpRequest, workflow: Workflow) -> HttpResponse:
     told = {"priority": form.cleaned_data["priority"], "tags": form.cleaned_data["tags"]}
     told["refresh"] = form.cleaned_data.get("refresh", False)
     try:
-        id = executor.start(workflow.name, form.input(), principal=Principal.for_request(request), **told)
-    except InvalidInput as error:
-        form.refuse(getattr(error, "errors", None) or [{"path": "", "message": str(error)}])
-        return _show(request, workflow, form, whole, status=error.status)
+        id = executor.start(workflow.name, form.value(), principal=Principal.for_request(request), **told)
     except Igon7Error as error:
-        form.add_error(None, str(error))
+        form.refuse(error)
         return _show(request, workflow, form, whole, status=error.status)
     return redirect("execution", id)
 
