@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+
+from orchestration import queries
 from orchestration.engine.graph import Graph
 
 JSON = dict[str, Any]
@@ -105,6 +108,9 @@ def note(event: JSON) -> str:
     parts = []
     if error := data.get("error"):
         parts.append(f"{error.get('type')}: {first_line(error.get('message'))}")
+    if waits := data.get("waits"):
+        words = [queries.spell_wait(wait.get("kind", ""), wait.get("name", "")) for wait in waits]
+        parts.append(_("waits for %s") % ", ".join(words))
     if "delay" in data:
         parts.append(f"next try in {data['delay'] / 1000:g} s ({data.get('next')} of {data.get('of')})")
     if data.get("reason"):

@@ -43,13 +43,16 @@ from .nodes import (
     run_json,
 )
 from .paging import Page, page
+from .sentences import LEFT, SINCE, Why, is_far, spell_at, spell_left
 from .signals import awaited_signals, signal_json, signal_state, signals
 from .state import state
-from .why import LEFT, Why, culprit, explain, spell_left, why, whys
+from .waits import is_parked, spell_wait, waits_of
+from .why import culprit, explain, why, whys
 
 __all__ = [
     "LEFT",
     "RETRYING",
+    "SINCE",
     "CacheUse",
     "Companion",
     "ExecutionFilter",
@@ -82,6 +85,8 @@ __all__ = [
     "failures",
     "giver",
     "held_by",
+    "is_far",
+    "is_parked",
     "last_log_lines",
     "line_json",
     "live_worker_nodes",
@@ -100,11 +105,14 @@ __all__ = [
     "signal_state",
     "signals",
     "sources",
+    "spell_at",
     "spell_left",
+    "spell_wait",
     "state",
     "undo_of",
     "versions",
     "visible_source",
+    "waits_of",
     "why",
     "whys",
     "worker_nodes",

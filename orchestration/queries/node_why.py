@@ -19,12 +19,14 @@ from orchestration.engine.states import (
     NodeStatus,
 )
 from orchestration.engine.view import Key
-from orchestration.models import Execution, NodeRun
+from orchestration.models import Execution, NodeRun, Wait
 
 from .caching import Source, awaited, sources
 from .companions import Companion, called_for, chain, companions, giver
 from .nodes import RETRYING, display_status
-from .why import LEFT, Why, Workers, caused, mentioned, message_of, type_of
+from .sentences import LEFT, Why
+from .waits import is_parked, waits_of, why_parked
+from .why import Workers, caused, mentioned, message_of, type_of
 
 N, E = NodeStatus, ExecutionStatus
 FAILED_LOOKED_AT = 500
@@ -105,7 +107,13 @@ class NodeReasons:
         text = _("Retrying in %(delay)s (attempt %(attempt)d of %(of)d) after %(error)s")
         return Why(text % said, "", run.available_at)
 
+    @cached_property
+    def _waits(self) -> dict[int, list[Wait]]:
+        return waits_of(self.runs)
+
     def _waiting(self, run: NodeRun) -> Why:
+        if is_parked(run):
+            return why_parked(self._waits.get(run.pk, ()))
         beside = [*self._called(run), *self.served.get(run.for_node, ())]
         who = next((each for each in beside if each.status in NODE_LIVE and self._serves(each, run)), None)
         if who is None:

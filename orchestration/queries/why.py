@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -15,27 +13,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orchestration.engine.states import NODE_LIVE, ExecutionStatus, NodeStatus
-from orchestration.models import Execution, NodeRun, WorkerNode
+from orchestration.models import Execution, NodeRun, Wait, WorkerNode
 from orchestration.store.versions import graph_of
 
 from .lists import held_by, live_worker_nodes
 from .nodes import RETRYING, display_status
+from .sentences import LEFT, Why
+from .waits import is_parked, some_parked, waits_of, why_some_parked
 
-LEFT = "\ue000"  # stands for the time left: a character for private use, which no sentence holds otherwise
 NAMED = 3
-LISTED_NODES = 200  # of a version: past that, a list looks at its rows that ask or are blocked, and no others
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """A sentence; `node` is where to look, `until` the moment that it counts down to, where it has LEFT in it."""
-
-    sentence: str
-    node: str = ""
-    until: datetime | None = None
-
-    def __str__(self) -> str:
-        return self.sentence.replace(LEFT, spell_left(self.until), 1)
+LISTED_NODES = (
+    200  # of a version: past that, a list looks at what is cheap to find: what asks, is blocked, or waits
+)
 
 
 class Workers:
@@ -70,14 +59,19 @@ def why(execution: Execution, runs: Sequence[NodeRun]) -> str | None:
     return str(found) if found else None
 
 
-def explain(execution: Execution, runs: Sequence[NodeRun], workers: Workers | None = None) -> Why | None:
-    """Return the sentence of `why` with what it is about."""
+def explain(
+    execution: Execution,
+    runs: Sequence[NodeRun],
+    workers: Workers | None = None,
+    waits: dict[int, list[Wait]] | None = None,
+) -> Why | None:
+    """Return the sentence of `why` with what it is about; `waits` are those of the runs, where they are known."""
     status = ExecutionStatus(execution.status)
     if status in _SENTENCES:
         return _SENTENCES[status](execution, runs)
     if status is not ExecutionStatus.RUNNING:
         return None
-    return _why_nothing_runs(execution, runs, workers or Workers())
+    return _why_nothing_runs(execution, runs, workers or Workers(), waits)
 
 
 def whys(executions: Sequence[Execution]) -> dict[uuid.UUID, Why]:
@@ -87,12 +81,13 @@ def whys(executions: Sequence[Execution]) -> dict[uuid.UUID, Why]:
     """
     moving = [each for each in executions if each.status in _NEED_ROWS]
     runs = _telling(moving)
+    waits = waits_of(run for own in runs.values() for run in own)
     workers, found = Workers(), {}
     for each in executions:
         own = runs.get(each.pk, [])
         asking = [run for run in own if run.status == NodeStatus.ATTENTION]
         asks = asking and each.status == ExecutionStatus.RUNNING
-        said = _attention(each, asking) if asks else explain(each, own, workers)
+        said = _attention(each, asking) if asks else explain(each, own, workers, waits)
         if said is not None:
             found[each.pk] = said
     return found
@@ -106,7 +101,10 @@ def _telling(executions: Sequence[Execution]) -> dict[uuid.UUID, list[NodeRun]]:
     asked = Q(status=NodeStatus.ATTENTION) | Q(status=NodeStatus.BLOCKED)
     rows = NodeRun.objects.filter(superseded=False).defer("result", "progress").order_by("pk")
     found: dict[uuid.UUID, list[NodeRun]] = {}
-    for run in rows.filter(asked, execution__in=[each.pk for each in executions if each.pk not in small]):
+    large = [each.pk for each in executions if each.pk not in small]
+    if large and (parked := some_parked(large)):
+        asked |= Q(pk__in=parked) | Q(status=NodeStatus.RUNNING, lease_until__isnull=False)
+    for run in rows.filter(asked, execution__in=large) if large else ():
         found.setdefault(run.execution_id, []).append(run)
     for run in rows.filter(execution__in=small, status__in=NODE_LIVE):
         found.setdefault(run.execution_id, []).append(run)
@@ -123,7 +121,12 @@ def culprit(execution: Execution, runs: Sequence[NodeRun]) -> str | None:
     return None
 
 
-def _why_nothing_runs(execution: Execution, runs: Sequence[NodeRun], workers: Workers) -> Why | None:
+def _why_nothing_runs(
+    execution: Execution,
+    runs: Sequence[NodeRun],
+    workers: Workers,
+    waits: dict[int, list[Wait]] | None,
+) -> Why | None:
     now = timezone.now()
     called = {run.for_node for run in runs if run.status in NODE_LIVE}
     # A node that waits for its fallback or boundary is not what holds things up.
@@ -133,6 +136,10 @@ def _why_nothing_runs(execution: Execution, runs: Sequence[NodeRun], workers: Wo
     for sought, sentence in _HELD_UP:
         if found := [run for status, run in shown if status == sought]:
             return sentence(execution, found)
+    if found := [run for run in runs if is_parked(run)]:
+        return why_some_parked(found, waits_of(found) if waits is None else waits)
+    if found := [run for status, run in shown if status == NodeStatus.WAITING]:
+        return Why(_("Waiting at “%(node)s”.") % {"node": found[0].node}, found[0].node)
     ready = [run for status, run in shown if status == NodeStatus.READY]
     said = workers.why({run.queue for run in ready}) if ready else None
     return Why(said) if said else None
@@ -150,16 +157,12 @@ def _retrying(execution: Execution, found: Sequence[NodeRun]) -> Why:
     return Why(text % said, run.node, run.available_at)
 
 
-def _waiting(_execution: Execution, found: Sequence[NodeRun]) -> Why:
-    return Why(_("Waiting at “%(node)s”.") % {"node": found[0].node}, found[0].node)
-
-
 def _attention(_execution: Execution, found: Sequence[NodeRun]) -> Why:
     said = {"node": found[0].node, "reason": message_of(found[0].error)}
     return Why(_("“%(node)s” needs attention: %(reason)s") % said, found[0].node)
 
 
-_HELD_UP = ((NodeStatus.ATTENTION, _attention), (RETRYING, _retrying), (NodeStatus.WAITING, _waiting))
+_HELD_UP = ((NodeStatus.ATTENTION, _attention), (RETRYING, _retrying))
 
 
 def _queued(_execution: Execution, _runs: Sequence[NodeRun]) -> Why:
@@ -265,11 +268,3 @@ def message_of(error: dict[str, Any] | None) -> str:
 def type_of(error: dict[str, Any] | None) -> str:
     """Return an error's type without its module."""
     return str((error or {}).get("type") or _("a failure")).rpartition(".")[2]
-
-
-def spell_left(until: datetime | None) -> str:
-    """Return how long it is until then: "12 s" or "3 min". static/js/format.js says it the same way."""
-    seconds = max(0.0, (until - timezone.now()).total_seconds()) if until else 0.0
-    if seconds < 90:
-        return _("%(count)d s") % {"count": round(seconds)}
-    return _("%(count)d min") % {"count": round(seconds / 60)}

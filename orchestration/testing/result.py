@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.utils import timezone
-
 from orchestration import queries
 from orchestration.engine.graph import Graph, suggest
 from orchestration.engine.state import EXECUTION, GLOBAL, WORKFLOW
@@ -209,10 +207,4 @@ def _waits(
 
 def _spelled(why: queries.Why) -> str:
     """Return the sentence; what is left of a time is counted on the test's clock."""
-    if why.until is None:
-        return why.sentence
-    return why.sentence.replace(queries.LEFT, queries.spell_left(why.until - _moved()), 1)
-
-
-def _moved() -> dt.timedelta:
-    return clock.now() - timezone.now()
+    return why.spelled(clock.now())

@@ -13,7 +13,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from orchestration.queries import LEFT, Why, spell_left
+from orchestration.queries import LEFT, SINCE, Why, is_far, spell_at, spell_left
 
 JSON_LIMIT = 20_000  # characters shown on a page
 _TOKEN = re.compile(
@@ -113,9 +113,23 @@ def left_element(until: datetime) -> SafeString:
 
 def why_element(why: Why | None) -> SafeString:
     """Return the sentence, its countdown kept up to date."""
-    if why is None or why.until is None:
-        return format_html("{}", str(why or ""))
-    return _counting(why.sentence, why.until)
+    if why is None:
+        return mark_safe("")
+    before, mark, after = why.sentence.partition(SINCE)
+    since = since_element(why.since) if mark and why.since else ""
+    return format_html("{}{}{}", _counted(before, why.until), since, _counted(after, why.until))
+
+
+def since_element(at: datetime) -> SafeString:
+    """Return " since 14:02", as a `<time>`."""
+    before, _mark, after = (_(" since %(time)s") % {"time": SINCE}).partition(SINCE)
+    text = '{}<time datetime="{}" title="{}"{}>{}</time>{}'
+    clock = mark_safe("" if is_far(at) else ' data-clock="m"')
+    return format_html(text, before, at.isoformat(), full_time(at), clock, spell_at(at), after)
+
+
+def _counted(sentence: str, until: datetime | None) -> SafeString:
+    return _counting(sentence, until) if until and LEFT in sentence else format_html("{}", sentence)
 
 
 def _counting(sentence: str, until: datetime) -> SafeString:

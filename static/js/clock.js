@@ -31,16 +31,18 @@ export function tick(root = document) {
 /** Show times of day in this browser's zone: the server knows it only from the second page on. */
 export function localise(root) {
   for (const element of root.querySelectorAll("time[data-clock]")) {
-    write(element, clock(element.dateTime, element.dataset.clock === "ms"));
+    write(element, clock(element.dateTime, element.dataset.clock));
   }
 }
 
-/** A time of day, to the second or to the millisecond. */
-export function clock(iso, milliseconds) {
+/** A time of day, to the minute (m), the second (s) or the millisecond (ms). */
+export function clock(iso, to = "s") {
   const at = new Date(iso);
   const two = (number) => String(number).padStart(2, "0");
-  const seconds = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two).join(":");
-  return milliseconds ? `${seconds}.${String(at.getMilliseconds()).padStart(3, "0")}` : seconds;
+  const parts = [at.getHours(), at.getMinutes(), at.getSeconds()].map(two);
+  if (to === "m") return parts.slice(0, 2).join(":");
+  const seconds = parts.join(":");
+  return to === "ms" ? `${seconds}.${String(at.getMilliseconds()).padStart(3, "0")}` : seconds;
 }
 
 function write(element, text) {

@@ -57,8 +57,10 @@ const hasReason = ({ status }) => !["pending", "ready", "running", "succeeded"].
 function explain(why) {
   const shown = document.getElementById("x-why");
   if (!shown) return;
-  const still = (sentence) => sentence.replace(/\d+ (s|min)\b/, "");
-  const counts = shown.querySelector("[data-left]") !== null;
+  // The frame tells times of day in the server's zone, and names it.
+  const still = (sentence) =>
+    sentence.replace(/\d+ (s|min|h)\b/, "").replace(/(\d{1,2} \S+, )?\d{1,2}:\d{2}( [A-Z]{2,5}\b)?/g, "");
+  const counts = shown.querySelector("time") !== null;
   const same = counts ? still(shown.textContent) === still(why ?? "") : shown.textContent === (why ?? "");
   if (!same) refetch("header", 250);
 }

@@ -20,7 +20,8 @@ export function age(seconds) {
   return step < 0 ? null : ages[step + 1].replace("%(count)d", Math.floor(seconds / steps[step][1]));
 }
 
-/** How long it is until then, as orchestration/queries/why.py spells it. */
+/** How long it is until then, as orchestration/queries/sentences.py spells it. */
 export function left(seconds) {
-  return seconds < 90 ? `${Math.round(Math.max(0, seconds))} s` : `${Math.round(seconds / 60)} min`;
+  if (seconds < 90) return `${Math.round(Math.max(0, seconds))} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`;
 }

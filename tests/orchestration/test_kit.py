@@ -288,7 +288,7 @@ def test_signals_reach_bodies_that_wait_whenever_they_were_sent() -> None:
 def test_a_signal_that_nobody_sends_leaves_the_run_waiting() -> None:
     result = run(single(decides_async, output="work"), signals=[("b", 2)])
     assert (result.status, result.nodes["work"].status) == ("running", "waiting")
-    assert result.waits == ["Waiting at “work”."]
+    assert result.waits == ["“work” waits for the signal “a”."]
     assert result.go_on(signals=[("a", 1)]).output == 3
 
 

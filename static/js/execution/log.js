@@ -59,7 +59,7 @@ function element(line) {
   Object.assign(item.dataset, { id: line.id, level: line.level });
   const time = document.createElement("time");
   time.dateTime = line.at;
-  time.textContent = clock(line.at, true);
+  time.textContent = clock(line.at, "ms");
   const part = (name, text) => Object.assign(document.createElement("span"), { className: name, textContent: text });
   const node = line.index === null ? line.node : `${line.node}[${line.index}]`;
   item.append(time, part("level", line.level), part("node", node), part("text", line.message));
