@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, TypeVar
 
 from django.conf import settings
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -24,7 +25,7 @@ AnyBody = TypeVar("AnyBody", bound=Body)
 class Endpoint(APIView):
     """A view whose methods are the ones that `required_actions` names."""
 
-    parser_classes = (StrictJSONParser,)
+    parser_classes: tuple[type[BaseParser], ...] = (StrictJSONParser,)
     permission_classes: tuple[type[BasePermission], ...] = (ActionPermission,)
     required_actions: ClassVar[dict[str, str]] = {}
     http_method_names = ("get", "head", "post")

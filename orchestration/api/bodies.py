@@ -103,6 +103,13 @@ class Invalidation(Reason):
     tag = serializers.CharField(max_length=200, allow_null=True, default=None)
 
 
+class TriggerChange(Reason):
+    workflow = serializers.CharField(max_length=200)
+    event = serializers.CharField(max_length=200)
+    enabled = serializers.BooleanField()
+    owner = serializers.CharField(max_length=150, allow_null=True, default=None)
+
+
 class Credentials(Body):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=4096, trim_whitespace=False)

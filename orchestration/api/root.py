@@ -22,8 +22,13 @@ class Root(Endpoint):
 
     def get(self, request: Request) -> Response:
         query.only(request)
-        names = ("workflows", "executions", "token")
-        return Response({name: reverse(f"api:{name}", request=request) for name in names})
+        names = {
+            "workflows": "workflows",
+            "executions": "executions",
+            "events": "broadcasts",
+            "token": "token",
+        }
+        return Response({word: reverse(f"api:{name}", request=request) for word, name in names.items()})
 
 
 class Nothing(Endpoint):

@@ -2,6 +2,7 @@ from django.urls import path, re_path
 
 from .approvals import Approvals, Decide
 from .artifacts import Artifacts, Download
+from .broadcasts import BroadcastDetail, Broadcasts, Triggers
 from .bulk import Bulk, BulkDetail, BulkStop, Preview
 from .caching import Cache, Invalidate
 from .executions import (
@@ -48,6 +49,9 @@ urlpatterns = [
     path("bulk/preview/", Preview.as_view(), name="bulk_preview"),
     path("bulk/<uuid:id>/", BulkDetail.as_view(), name="bulk_act"),
     path("bulk/<uuid:id>/stop/", BulkStop.as_view(), name="bulk_stop"),
+    path("events/", Broadcasts.as_view(), name="broadcasts"),
+    path("events/<uuid:id>/", BroadcastDetail.as_view(), name="broadcast"),
+    path("triggers/", Triggers.as_view(), name="triggers"),
     path("cache/", Cache.as_view(), name="cache"),
     path("cache/invalidate/", Invalidate.as_view(), name="cache_invalidate"),
     re_path("^(?P<rest>.*)$", Nothing.as_view()),

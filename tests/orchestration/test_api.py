@@ -86,6 +86,7 @@ def test_a_password_gives_a_token_that_opens_the_api(client: Client) -> None:
     assert client.get(ROOT, headers={"Authorization": f"Token {key}"}).json().keys() == {
         "workflows",
         "executions",
+        "events",
         "token",
     }
 
