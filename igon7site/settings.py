@@ -187,6 +187,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * IGON7_PAYLOAD_LIMIT
 IGON7_LEASE_SECONDS = env.duration("IGON7_LEASE_SECONDS", 30)
 IGON7_QUEUES = env.list_("IGON7_QUEUES", ["default"])
 IGON7_WORKFLOWS = env.list_("IGON7_WORKFLOWS")  # modules or folders besides the apps' workflows.py
+IGON7_CHILD_DEPTH = env.int_(
+    "IGON7_CHILD_DEPTH", 32, at_least=1
+)  # executions below one that a person started
 IGON7_WORKERS = env.int_("IGON7_WORKERS", 2, at_least=1)
 IGON7_BULK_LIMIT = env.int_("IGON7_BULK_LIMIT", 10_000, at_least=1)  # executions of one bulk act
 IGON7_BULK_RATE = env.int_(

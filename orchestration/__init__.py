@@ -4,6 +4,7 @@ from .engine.builder import Workflow, WorkflowBuilder
 from .engine.errors import (
     ApprovalRejected,
     ApprovalTimeout,
+    ChildFailed,
     DoNotRetry,
     EventTimeout,
     GraphError,
@@ -23,6 +24,7 @@ __all__ = [
     "ApprovalTimeout",
     "AtLeast",
     "CachePolicy",
+    "ChildFailed",
     "DoNotRetry",
     "EventTimeout",
     "GraphError",

@@ -30,6 +30,8 @@ from .models import (
     CacheFlight,
     CacheGeneration,
     CacheWait,
+    Child,
+    Delivery,
     Execution,
     ExecutionEvent,
     JournalEntry,
@@ -264,6 +266,39 @@ class SignalAdmin(OfExecution):
 class WaitAdmin(OfExecution):
     list_display = ("id", "kind", "name", "since", "wake_at", "execution_link", "page")
     fields = ("execution", "page", "node_run", "kind", "name", "key", "since", "wake_at", "about_json")
+    about_json = _json("about", _("about"))
+
+
+@admin.register(Child)
+class ChildAdmin(OfExecution):
+    heavy = ("output",)
+    ordering = ("-execution",)
+    search_by = ("parent", None)
+    search_help_text = _("The parent's id")
+    list_display = (
+        "execution_link",
+        "page",
+        "parent_id",
+        "key",
+        "place",
+        "depth",
+        "on_close",
+        "open",
+        "status",
+    )
+    fields = (
+        *("execution", "page", "parent", "node_run", "key", "place", "depth", "awaited", "on_close"),
+        *("open", "asked", "replaced", "status", "output_json", "error_json"),
+    )
+    output_json, error_json = _json("output", _("output")), _json("error", _("error"))
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    search_by = ("target", None)
+    search_help_text = _("Whom it is for")
+    list_display = ("id", "kind", "target", "source", "at")
+    fields = ("kind", "target", "source", "at", "about_json")
     about_json = _json("about", _("about"))
 
 

@@ -237,6 +237,23 @@ class RepeatExhausted(Igon7Error):
     code = "repeat_exhausted"
 
 
+class ChildFailed(Igon7Error):
+    """The child "{workflow}" (execution {id}) {said}"""
+
+    code = "child_failed"
+    id: str
+    workflow: str
+    ended: str  # failed, cancelled or terminated
+    error: dict[str, Any] | None  # the child's own
+
+
+class ChildTooDeep(Igon7Error):
+    """An execution can be at most {limit} below the first: {chain}. Look for a workflow that starts itself without
+    end, or raise IGON7_CHILD_DEPTH."""
+
+    code = "child_too_deep"
+
+
 class ReplayDiverged(Igon7Error):
     """The body does not do what it did before it waited: {detail} Durable calls must come in the same order on each
     run: keep what differs from run to run (the time, chance, what is read elsewhere) in ctx.step()."""

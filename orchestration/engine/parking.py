@@ -21,10 +21,12 @@ class Wait:
     name: str = ""
     timeout: float | None = None
     about: str | None = None  # JSON text: what else tells which one it is, such as an event's match
+    count: int | None = None  # of children
 
     def told(self) -> dict[str, Any]:
         """Return it as the log tells it."""
         said: dict[str, Any] = {"kind": self.kind, "name": self.name, "timeout": self.timeout}
+        said["count"] = self.count
         return {name: value for name, value in said.items() if value not in (None, "")}
 
 

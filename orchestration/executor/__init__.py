@@ -8,6 +8,7 @@ from .acting import SAME, Joint, check_reason, together_with
 from .anew import PREVIEWED, fork, preview, rerun
 from .approvals import approve, may_decide, reject
 from .caching import invalidate_cache
+from .children import start_children
 from .control import (
     RESERVED,
     attend,
@@ -63,6 +64,7 @@ __all__ = [
     "send_signals",
     "signal_with_start",
     "start",
+    "start_children",
     "start_many",
     "start_or_get",
     "terminate",

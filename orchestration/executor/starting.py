@@ -85,14 +85,14 @@ def start_many(
         try:
             orders.append(order_of(found, value, principal, priority, shared, None, None))
         except InvalidInput as error:
-            raise _numbered(number, error) from None
+            raise numbered(number, error) from None
     started: list[Started] = []
     for first in range(0, len(orders), BATCH):
         started += begin(found, orders[first : first + BATCH], principal)
     return [one.id for one in started]
 
 
-def _numbered(number: int, error: InvalidInput) -> InvalidInput:
+def numbered(number: int, error: InvalidInput) -> InvalidInput:
     """Say which of many inputs it is that cannot be taken."""
     return InvalidInput(**{**error.fields, "detail": f"input {number}: {error.fields['detail']}"})
 

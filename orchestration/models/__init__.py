@@ -1,9 +1,10 @@
 from .bulk import BulkAct, BulkItem
 from .caching import CacheCount, CachedValue, CacheEntry, CacheFlight, CacheGeneration, CacheWait
+from .children import Child
 from .definition import Workflow, WorkflowVersion
 from .events import Event, Receipt, Trigger
 from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
-from .messaging import JournalEntry, Signal, Wait
+from .messaging import Delivery, JournalEntry, Signal, Wait
 from .placement import WorkerNode
 from .state import StateEntry
 
@@ -17,6 +18,8 @@ __all__ = [
     "CacheGeneration",
     "CacheWait",
     "CachedValue",
+    "Child",
+    "Delivery",
     "Event",
     "Execution",
     "ExecutionEvent",

@@ -45,6 +45,7 @@ class Execution(models.Model):
     failures = models.IntegerField(_("failed nodes"), default=0)
     blocked_nodes = models.IntegerField(_("blocked nodes"), default=0)
     unread_signals = models.IntegerField(_("unread signals"), default=0, db_default=0)
+    children = models.IntegerField(_("children started"), default=0, db_default=0)
     input = WrittenJSONField(_("input"), null=True)
     output = WrittenJSONField(_("output"), null=True)
     error = models.JSONField(_("error"), null=True)

@@ -131,3 +131,22 @@ class Signal(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Delivery(models.Model):
+    """What one execution owes another: written with what causes it, brought under the lock of the target alone."""
+
+    id = models.BigAutoField(primary_key=True)
+    target = models.UUIDField(_("target"))
+    kind = models.CharField(_("kind"), max_length=16)
+    source = models.UUIDField(_("source"), null=True)  # whose end it is, or which event
+    about = WrittenJSONField(_("about"), null=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        indexes = [models.Index(fields=["target", "kind"], name="delivery_for")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.target}"

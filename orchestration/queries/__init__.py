@@ -30,6 +30,7 @@ from .caching import (
 )
 from .companions import Companion, called_for, chain, companions, giver, undo_of
 from .events import event_json, events_after, last_log_lines, line_json, log_lines, node_events, settled_line
+from .family import Ancestor, above, children_of, names_above, unfinished_below
 from .filters import ExecutionFilter
 from .lists import (
     artifact,
@@ -69,6 +70,7 @@ __all__ = [
     "LEFT",
     "RETRYING",
     "SINCE",
+    "Ancestor",
     "CacheUse",
     "Companion",
     "EventFilter",
@@ -78,6 +80,7 @@ __all__ = [
     "Page",
     "Source",
     "Why",
+    "above",
     "approvals",
     "artifact",
     "asking",
@@ -91,6 +94,7 @@ __all__ = [
     "called_for",
     "calls",
     "chain",
+    "children_of",
     "companions",
     "culprit",
     "display_status",
@@ -114,6 +118,7 @@ __all__ = [
     "line_json",
     "live_worker_nodes",
     "log_lines",
+    "names_above",
     "node_events",
     "node_run",
     "node_runs",
@@ -139,6 +144,7 @@ __all__ = [
     "trigger_json",
     "triggers",
     "undo_of",
+    "unfinished_below",
     "versions",
     "visible_source",
     "waiting_for",

@@ -26,6 +26,7 @@ from security.principals import Principal
 
 from . import artifacts, memory
 from .approvals import ApprovalCalls, AsyncApprovalCalls
+from .children import AsyncChildCalls, ChildCalls
 from .events import AsyncEventCalls, EventCalls
 from .patience import patiently
 from .seat import Held
@@ -114,7 +115,7 @@ class Failure:
     node: str
 
 
-class Context(ApprovalCalls, EventCalls):
+class Context(ApprovalCalls, EventCalls, ChildCalls):
     """What a sync body is given. Attributes are read from the database when first used."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec) -> None:
@@ -233,7 +234,7 @@ class Answer(int):
         yield
 
 
-class AsyncContext(AsyncApprovalCalls, AsyncEventCalls, Context):
+class AsyncContext(AsyncApprovalCalls, AsyncEventCalls, AsyncChildCalls, Context):
     """What an async body is given: the same names; what talks to the database or storage is awaitable."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec, database: Executor) -> None:

@@ -128,6 +128,11 @@ class Journal:
         self._known[entry.key] = entry
         self._reached.add(entry.key)
 
+    def drop(self, key: str) -> None:
+        """Forget an entry that has been taken out: its call is come to anew."""
+        assert self._known is not None
+        self._known.pop(key, None)
+
     def check_reached(self) -> None:
         """Raise ReplayDiverged unless the body came to every wait that it was brought something for."""
         if self._known is None and self._held.claim.parked:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from orchestration import executor
 from orchestration.engine.errors import UnknownTask
 from orchestration.registry import body_of
-from orchestration.store import acts, leases, limits, timers
+from orchestration.store import acts, deliveries, leases, limits, timers
 from orchestration.store.outcomes import Settled
 from orchestration.store.settle import settle, settle_waves
 from orchestration.store.versions import graph_of
@@ -22,6 +22,7 @@ def sweep() -> None:
     if due := timers.due():
         timers.fire(due)
     executor.deliver_events()
+    deliveries.bring_left_over()
     for execution_id, key in limits.expiring():
         limits.expire(execution_id, key)
     for execution_id in leases.unsettled():

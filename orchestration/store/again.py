@@ -16,7 +16,7 @@ from orchestration.engine.recovery import helpers
 from orchestration.engine.states import ExecutionStatus, NodeStatus
 from orchestration.engine.view import Key, Row
 
-from . import journal, sql
+from . import children, journal, sql
 from .locked import Locked, lock_one, read_rows, rows_statement
 from .outcomes import as_pairs, close, in_pairs
 from .settle import settle_waves
@@ -123,9 +123,13 @@ def reopen(
 def _finish(connection: BaseDatabaseWrapper, item: Locked, node: str | None, input: str | None) -> None:
     close(connection, [item])
     write(connection, [item])
-    journal.carry(connection, _tried_again(item) if input is None else ())
+    tried = _tried_again(item) if input is None else []
+    journal.carry(connection, tried)
+    if item.children:
+        children.carry(connection, tried)
     if node is not None and input is not None:
         journal.forget(connection, item.times[Key(node)].id)
+        children.forget(connection, item.times[Key(node)].id)
         # What it sees in the place of the execution's input; nobody else does.
         text = "UPDATE orchestration_noderun SET input = %s WHERE id = %s"
         execute(connection, text, [input, item.times[Key(node)].id])

@@ -100,6 +100,8 @@ class Locked:
     timeout_at: dt.datetime | None = None
     started_at: dt.datetime | None = None
     unread: int = 0  # signals that nobody has consumed
+    parent: uuid.UUID | None = None
+    children: int = 0  # that it has started
     times: dict[Key, Times] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     superseded: list[tuple[Row, Times]] = field(default_factory=list)
@@ -306,7 +308,8 @@ read_uuid = _uuid
 
 _EXECUTION_COLUMNS = (
     "e.id, e.version_id, e.status, e.generation, e.seq, e.open_nodes, e.failures, e.blocked_nodes,"
-    " {error}, e.priority, e.queue, e.started_at, e.deadline_at, {cause}, {now}, e.unread_signals"
+    " {error}, e.priority, e.queue, e.started_at, e.deadline_at, {cause}, {now}, e.unread_signals,"
+    " e.parent_id, e.children"
 )
 
 
@@ -383,4 +386,6 @@ def read_execution(row: Sequence[Any], graph_of: GraphOf) -> Locked:
         timeout_at=at(row[12]),
         started_at=at(row[11]),
         unread=row[15],
+        parent=_uuid(row[16]) if row[16] is not None else None,
+        children=row[17],
     )

@@ -19,6 +19,7 @@ from orchestration.engine.states import ExecutionStatus, Outcome
 from orchestration.engine.view import Emit, Key
 
 from . import event_waits, journal, sql
+from .children import REASON, Over, over, read_over
 from .locked import Locked, read_uuid
 from .outcomes import Settled, is_present
 from .sql import Statement
@@ -74,9 +75,9 @@ def meet(
     waiting = [o for o in outcomes if o.result.outcome is Outcome.SUSPENDED and _may_wait(items, o)]
     if not waiting:
         return list(outcomes), parking
-    known, unread = _read(turn, items, waiting)
+    known, unread, ended = _read(turn, items, waiting)
     came = event_waits.look_back(turn, items, waiting, known)
-    met = {id(outcome): _meet(items, outcome, known, unread, came, parking) for outcome in waiting}
+    met = {id(outcome): _meet(items, outcome, known, unread, came, ended, parking) for outcome in waiting}
     return [met.get(id(outcome), outcome) for outcome in outcomes], parking
 
 
@@ -91,6 +92,7 @@ def _meet(
     known: dict[int, set[str]],
     unread: Unread,
     came: event_waits.Found,
+    ended: Over,
     parking: Parking,
 ) -> Settled:
     item, run_id, key = items[outcome.claim.execution_id], outcome.claim.run_id, outcome.result.key
@@ -112,6 +114,10 @@ def _meet(
             parking.entries.append([run_id, wait.key, wait.kind, journal.VALUE, event.envelope(), item.now])
             parking.receipts.append(event_waits.received(item, key, outcome.claim.attempt, event))
             woken = woken or f'event "{wait.name}"'
+        elif wait.kind == "child" and (how := ended.get((run_id, wait.key))) is not None:
+            tried = str(outcome.claim.attempt)
+            parking.entries.append([run_id, wait.key, wait.kind, how, tried, item.now])
+            woken = woken or REASON
         else:
             parking.waits.append(_row(item, run_id, wait))
     return replace(outcome, result=replace(outcome.result, woken=woken))
@@ -131,8 +137,9 @@ def _row(item: Locked, run_id: int, wait: Wait) -> list[object]:
 
 def _read(
     turn: Transaction, items: dict[uuid.UUID, Locked], waiting: Sequence[Settled]
-) -> tuple[dict[int, set[str]], Unread]:
-    """Return the journal's keys of the node runs, and the oldest unread signals of the names they ask for."""
+) -> tuple[dict[int, set[str]], Unread, Over]:
+    """Return the journal's keys of the node runs, the oldest unread signals of the names they ask for, and which calls
+    of theirs have no child that still runs."""
     connection = turn.connection
     condition, ids = sql.one_of(connection, "node_run_id", [o.claim.run_id for o in waiting], "bigint")
     asking: list[Statement] = [
@@ -142,14 +149,17 @@ def _read(
     if told:
         names = [wait.name for o in waiting for wait in o.result.waits if wait.kind == "signal"]
         asking.append(_unread(connection, list(dict.fromkeys(told)), sorted(set(names)), len(names)))
+    parents = [o.claim.run_id for o in waiting if any(wait.kind == "child" for wait in o.result.waits)]
+    asking += [over(connection, parents)] if parents else []
     entries, *signals = turn.run(asking)
+    ended = read_over(signals.pop()) if parents else {}
     known: dict[int, set[str]] = defaultdict(set)
     for run_id, key in entries:
         known[run_id].add(key)
     unread: Unread = defaultdict(deque)
     for row in signals[0] if signals else ():
         unread[(read_uuid(row[1]), row[2])].append((row[0], row[3], row[4]))
-    return known, unread
+    return known, unread, ended
 
 
 def _unread(

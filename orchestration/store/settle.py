@@ -15,7 +15,7 @@ from orchestration.engine.states import Outcome
 from orchestration.engine.verbs import fail_fast
 from orchestration.engine.view import Key
 
-from . import clock, sql
+from . import clock, owed, sql
 from .along import Along
 from .claim import Claim
 from .locked import (
@@ -129,6 +129,8 @@ def _settle_locked(
         note_ids(changed, found[len(writing) - 1])
     along.note(kept, found[len(writing) + len(more) :], asked_at)
     report.unfinished += [item.id for item in changed if item.unfinished]
+    if any(owed.concerns(item) for item in changed):
+        owed.soon(connection)
     for item in changed:
         item.forget()
 
@@ -190,6 +192,8 @@ def _settle_known(
     ):
         return outcomes  # what they know is spent; the lock will tell
     close(connection, changed)
+    if any(owed.concerns(item) for item in changed):
+        return outcomes  # deliveries are written under the lock
     kept, asked_at = along.keep_children(changed), time.monotonic()
     found, *more = sql.run(
         connection,

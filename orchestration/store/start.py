@@ -44,6 +44,7 @@ class Order:
     labels: dict[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
     forked_from: uuid.UUID | None = None
+    parent: uuid.UUID | None = None
     refresh: bool = False  # it renews what is cached; its first event says so
     event: dict[str, Any] | None = None  # what has started it; its first event says so
 
@@ -76,7 +77,7 @@ def start(
             found = {n: _having_key(connection, version, order) for n, order in keyed.items()}
             known = {n: id for n, id in found.items() if id is not None}
         now = clock.counted(connection)
-        items = {n: _prepare(version, order, now) for n, order in enumerate(orders) if n not in known}
+        items = {n: prepare(version, order, now) for n, order in enumerate(orders) if n not in known}
         if items:
             rows = [execution_values(version, orders[n], item) for n, item in items.items()]
             executions = insertion(connection, rows)
@@ -87,9 +88,10 @@ def start(
     return [Started(known[n], True) if n in known else Started(items[n].id) for n in range(len(orders))]
 
 
-def _prepare(version: WorkflowVersion, order: Order, now: dt.datetime) -> Locked:
+def prepare(version: WorkflowVersion, order: Order, now: dt.datetime, id: uuid.UUID | None = None) -> Locked:
+    """Return an execution that begins, not yet written."""
     item = Locked(
-        ids.time_ordered(), version.pk, graph_of(version.pk), View(), 0, now, priority=order.priority
+        id or ids.time_ordered(), version.pk, graph_of(version.pk), View(), 0, now, priority=order.priority
     )
     item.run(begin(item.graph, item.view, about_start(version, order)))
     return item
@@ -100,6 +102,7 @@ def about_start(version: WorkflowVersion, order: Order) -> dict[str, Any]:
     about = {"workflow": version.workflow.name, "version": version.number, "by": order.by}
     about |= {"refresh": True} if order.refresh else {}
     about |= {"event": order.event} if order.event else {}
+    about |= {"parent": str(order.parent)} if order.parent else {}
     return {**about, "forked_from": str(order.forked_from)} if order.forked_from else about
 
 
@@ -120,6 +123,7 @@ _EXECUTION = {
     "idempotency_key": "text",
     "input_hash": "text",
     "forked_from_id": "uuid",
+    "parent_id": "uuid",
     "created_at": "time",
     "started_at": "time",
     "deadline_at": "time",
@@ -161,6 +165,7 @@ def execution_values(version: WorkflowVersion, order: Order, item: Locked) -> li
         order.idempotency_key,
         input_hash(order.input) if order.idempotency_key else "",
         order.forked_from,
+        order.parent,
         item.now,
         item.now,
         item.now + dt.timedelta(seconds=timeout) if timeout is not None else None,

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine.view import Key
 
-from . import sql
+from . import owed, sql
 from .locked import Claimer, Locked, read_uuid
 from .rows import EVENT, EXECUTION, INSERT, UPDATE, changes
 from .sql import Rows, Statement, run
@@ -24,6 +24,8 @@ _KEEP = ("available_at", "worker", "pid", "ready_at", "lease_until")
 def write(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
     """Persist everything that changed."""
     note_ids(items, run(connection, statements(connection, items))[-1])
+    if any(owed.concerns(item) for item in items):
+        owed.soon(connection)
 
 
 def statements(
@@ -40,6 +42,7 @@ def statements(
     if found.events:
         writing.append((_events_text(vendor), [sql.records(connection, found.events)]))
     writing.append((_executions_text(vendor), [sql.records(connection, found.executions)]))
+    writing += owed.statements(connection, items)
     if found.new:
         writing.append((_births_text(vendor), [sql.records(connection, found.new)]))
     return writing

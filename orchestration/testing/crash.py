@@ -17,7 +17,7 @@ from orchestration.engine.state import EXECUTION
 from security.principals import Principal
 
 from .commits import Commits, Crash
-from .playing import LIMIT, Play, Result, Signal
+from .playing import LIMIT, NodeName, Play, Result, Signal
 from .result import Node
 from .worker import Body
 
@@ -44,7 +44,8 @@ def crash_everywhere(
     input: Any = None,
     signals: Iterable[Signal] = (),
     principal: Principal | AbstractUser | None = None,
-    bodies: Mapping[str, Body] | None = None,
+    bodies: Mapping[NodeName, Body] | None = None,
+    workflows: Iterable[Workflow] = (),
     before: Callable[[], object] = lambda: None,
     compare: Callable[[Result], object] | None = None,
     most: int | None = None,
@@ -64,7 +65,7 @@ def crash_everywhere(
             "crash_everywhere needs transactions of its own: use a TransactionTestCase, or with pytest-django"
             " @pytest.mark.django_db(transaction=True)."
         )
-    given = list(signals)
+    given, workflows = list(signals), list(workflows)
     if any((each if isinstance(each, str) else each[0]) in executor.RESERVED for each in given):
         raise InvalidOption(
             option="signals", value=given, expected="none of the verbs, which act at once and once"
@@ -72,10 +73,10 @@ def crash_everywhere(
 
     def once(commits: Commits) -> Result:
         before()
-        play = Play(workflow, principal, bodies, None, limit)
+        play = Play(workflow, principal, bodies, None, limit, workflows)
         return _through(play, commits, input, given)
 
-    first = Play(workflow, principal, bodies, None, limit)
+    first = Play(workflow, principal, bodies, None, limit, workflows)
     first.prepare()
     undisturbed = Commits()
     result = once(undisturbed)

@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractUser
 from django.db import connection
 
-from orchestration import executor, registry
+from orchestration import executor, queries, registry
 from orchestration.engine.builder import Workflow, is_async
 from orchestration.engine.errors import InvalidOption
 from orchestration.engine.graph import suggest
@@ -34,6 +34,7 @@ HAIR = 0.001  # seconds past a due time, so that it is over by any clock
 Until = str | Callable[[Snapshot], object] | None
 Signal = tuple[str, Any] | str
 Signals = Iterable[Signal]
+NodeName = str | tuple[str, str]  # of the workflow, or (another workflow, its node)
 
 
 class NeverEnds(AssertionError):
@@ -69,7 +70,8 @@ def run(
     signals: Signals = (),
     principal: Principal | AbstractUser | None = None,
     until: Until = None,
-    bodies: Mapping[str, Body] | None = None,
+    bodies: Mapping[NodeName, Body] | None = None,
+    workflows: Iterable[Workflow] = (),
     queues: Iterable[str] | None = None,
     limit: int = LIMIT,
     **options: Any,
@@ -78,10 +80,12 @@ def run(
 
     It is started by `executor.start` for `principal` (default: the system), with `options` (priority, tags, labels,
     idempotency_key). Waits take no time. `until` stops early: at the id of a node that has ended, at an execution's
-    status, or where a function of what there is says so. `bodies` stand in for those of some nodes. `queues` are those
-    served (default: every one). Raises NeverEnds after `limit` steps, InvalidOption, and what `executor.start` raises.
+    status, or where a function of what there is says so. `bodies` stand in for those of some nodes, which for a child's
+    are named by (workflow, node). `workflows` are further ones that it may start, and what it starts runs to its end
+    too. `queues` are those served (default: every one). Raises NeverEnds after `limit` steps, InvalidOption, and what
+    `executor.start` raises.
     """
-    play = Play(workflow, principal, bodies, queues, limit)
+    play = Play(workflow, principal, bodies, queues, limit, workflows)
     return play.start(input, signals, until, options)
 
 
@@ -92,14 +96,17 @@ class Play:
         self,
         workflow: Workflow | str,
         principal: Principal | AbstractUser | None,
-        bodies: Mapping[str, Body] | None,
+        bodies: Mapping[NodeName, Body] | None,
         queues: Iterable[str] | None,
         limit: int,
+        workflows: Iterable[Workflow] = (),
     ) -> None:
         self.workflow = registry.require(workflow) if isinstance(workflow, str) else workflow
         self.principal = _principal(principal)
-        self.bodies = _stand_ins(self.workflow, bodies or {})
-        self.queues = sorted(set(queues) if queues is not None else _all_queues(self.workflow))
+        self.others = list(workflows)
+        self.bodies = _stand_ins([self.workflow, *self.others], bodies or {})
+        served = set(queues) if queues is not None else _all_queues([self.workflow, *self.others])
+        self.queues = sorted(served)
         self.limit = limit
         self.offset = 0.0
         self.id = uuid.UUID(int=0)  # of no execution
@@ -142,7 +149,9 @@ class Play:
             yield
             return
         check_place()
-        with registered(self.workflow), alarm_kept(), contextlib.ExitStack() as self._moves:
+        with alarm_kept(), contextlib.ExitStack() as self._moves:
+            for workflow in [self.workflow, *self.others]:
+                self._moves.enter_context(registered(workflow))
             self._moves.enter_context(clock.ahead(self.offset))
             # The rows of a test before are gone, and their numbers come again; so do ours.
             self._moves.callback(versions.forget_versions)
@@ -174,7 +183,7 @@ class Play:
 
     def _go(self, reached: Callable[[], bool]) -> None:
         for _ in range(self.limit):
-            if self._status() in EXECUTION_TERMINAL or reached():
+            if self._is_over() or reached():
                 return
             if self._worker.work():
                 self._quiet = 0.0
@@ -190,10 +199,10 @@ class Play:
         if timer is not None and timer < self._quiet and not is_busy:
             self._jump(timer)  # the database has nothing to do until then
             return True
-        before = self._seq()
+        before = self._lines()
         sweep()
         ready = next_ready(lane.claimer for lane in self._worker.lanes)
-        if self._seq() != before or (ready == 0 and self._worker.seat.empty):
+        if self._lines() != before or (ready == 0 and self._worker.seat.empty):
             return True
         if is_busy:
             loop.wait(timer)
@@ -227,15 +236,23 @@ class Play:
     # --- looking ---
 
     def _status(self) -> str:
-        return str(self._look("status"))
+        return str(self._look("status")[0])
 
-    def _seq(self) -> int:
-        return int(self._look("seq"))
+    def _is_over(self) -> bool:
+        """Say whether it has ended, and all that it has started."""
+        status, children = self._look("status, children")
+        if status not in EXECUTION_TERMINAL or not children:
+            return status in EXECUTION_TERMINAL
+        return queries.unfinished_below(self.id) == 0
 
-    def _look(self, column: str) -> Any:
+    def _lines(self) -> int:
+        """Return how much all logs say, those of what was started too."""
+        return int(execute(connection, "SELECT sum(seq) FROM orchestration_execution", [])[0][0])
+
+    def _look(self, columns: str) -> Any:
         # Asked at each step: what the ORM adds to it would be a tenth of a run.
-        text = f"SELECT {column} FROM orchestration_execution WHERE id = %s"  # noqa: S608 - columns of ours
-        return execute(connection, text, [key(connection, self.id)])[0][0]
+        text = f"SELECT {columns} FROM orchestration_execution WHERE id = %s"  # noqa: S608 - columns of ours
+        return execute(connection, text, [key(connection, self.id)])[0]
 
     def _condition(self, until: Until) -> Callable[[], bool] | None:
         if until is None:
@@ -267,8 +284,12 @@ def _principal(given: Principal | AbstractUser | None) -> Principal:
     return given if isinstance(given, Principal) else Principal.for_user(given)
 
 
-def _stand_ins(workflow: Workflow, bodies: Mapping[str, Body]) -> Bodies:
-    for node, body in bodies.items():
+def _stand_ins(workflows: Sequence[Workflow], bodies: Mapping[NodeName, Body]) -> Bodies:
+    known = {each.name: each for each in workflows}
+    found: dict[tuple[str, str], Body] = {}
+    for asked, body in bodies.items():
+        name, node = (workflows[0].name, asked) if isinstance(asked, str) else asked
+        workflow = known.get(name) or registry.require(name)
         if node not in workflow.graph.nodes:
             expected = f"nodes of the workflow. {suggest(node, workflow.graph.nodes)}"
             raise InvalidOption(option="bodies", value=node, expected=expected)
@@ -276,9 +297,10 @@ def _stand_ins(workflow: Workflow, bodies: Mapping[str, Body]) -> Bodies:
         if not callable(body) or (is_sync and is_async(body)):
             expected = "a function of ctx" + (" that is not async, as its own body is not" if is_sync else "")
             raise InvalidOption(option=f'the body for node "{node}"', value=body, expected=expected)
-    return {(workflow.name, node): body for node, body in bodies.items()}
+        found[workflow.name, node] = body
+    return found
 
 
-def _all_queues(workflow: Workflow) -> set[str]:
-    known: Sequence[Workflow] = [workflow, *registry.all().values()]
+def _all_queues(workflows: Sequence[Workflow]) -> set[str]:
+    known: Sequence[Workflow] = [*workflows, *registry.all().values()]
     return {spec.queue for each in known for spec in each.graph.nodes.values()}

@@ -6,6 +6,7 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from orchestration import queries
@@ -92,6 +93,12 @@ class Snapshot:
     waits: list[str]
     why: str
     storage: dict[str, dict[str, Any]]  # by scope, then by key
+    queues: Sequence[str] = field(default=(), repr=False)
+
+    @cached_property
+    def children(self) -> list[Snapshot]:
+        """Return the executions that it has started, the first one first, as they are when they are first asked for."""
+        return [Snapshot(**snapshot(id, self.queues)) for id in queries.children_of(self.id)]
 
     def __str__(self) -> str:
         return "\n".join([self._headline(), *(f"  {line}" for line in repr(self.nodes).splitlines())])
@@ -125,6 +132,7 @@ def snapshot(id: uuid.UUID, queues: Sequence[str]) -> dict[str, Any]:
         "waits": _waits(execution, graph, runs, workers, why),
         "why": _spelled(why) if why else "",
         "storage": _storage(execution),
+        "queues": queues,
     }
 
 

@@ -18,8 +18,11 @@ from orchestration.engine.view import Key
 from orchestration.models import Execution
 from orchestration.store import clock, signals, state, versions
 from orchestration.store.claim import Claim
+from orchestration.store.start import start
 from security.principals import Principal
 from tests.factories import Act, make_workflow, nothing, park, play, start_execution, worker_node
+
+from .store_helpers import order
 
 pytestmark = pytest.mark.django_db
 
@@ -48,6 +51,7 @@ def rows() -> Iterator[Execution]:
     parked = park(make_workflow("waiting", {"work": ()}), *waits)
     signals.send([signals.Message(parked.pk, "go", '"<b>hello</b>"', "<script>alert(1)</script>")])
     _cache_something(execution)
+    _start_a_child(parked)
     yield execution
     versions.forget_versions()
 
@@ -68,6 +72,17 @@ def _cache_something(execution: Execution) -> None:
     held = Claim(run.pk, execution.pk, execution.version_id, Key("extract"), 1, run.fence)
     flights.take("key", held)
     flights.wait("key", held)
+
+
+def _start_a_child(parent: Execution) -> None:
+    run = parent.nodes.get(node="work")
+    [child] = start(versions.version_of(make_workflow("child")), [order()])
+    at, about = clock.now(), {"reason": "<b>hello</b>"}
+    models.Child.objects.create(
+        execution_id=child.id, parent=parent, node_run=run, key="<b>hello</b>#1", place=0, depth=1,
+        awaited=True, on_close="cancel", output="<script>alert(1)</script>",
+    )  # fmt: skip
+    models.Delivery.objects.create(target=child.id, kind="cancel", source=parent.pk, about=about, at=at)
 
 
 def url(model: Any, what: str, *key: Any) -> str:
