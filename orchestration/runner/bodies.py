@@ -26,6 +26,7 @@ from orchestration.engine.errors import (
     Igon7Error,
     NodeCancelled,
     NodeTimeout,
+    NotInTransaction,
     NotSerialisable,
     PayloadTooLarge,
     RepeatExhausted,
@@ -47,6 +48,7 @@ _FOR_GOOD = (
     DurableInStep,
     RepeatExhausted,
     ApprovalRejected,
+    NotInTransaction,
     SystemExit,
 )
 TRACEBACK_LIMIT = 32 * 1024
