@@ -38,6 +38,9 @@ _NODE = (
     "finished_at",
     "progress",
     "available_at",
+    "items",
+    "ok",
+    "failed",
 )
 
 
@@ -243,9 +246,7 @@ def _add_events(
         terms = [Q(execution=id, seq__gt=wanted[id][0], seq__lte=wanted[id][1]) for id in some]
         found = _events(_any(terms))
         touched = [(id, _touched(found.get(id, ()))) for id in some]
-        runs = _runs(
-            _any([Q(execution=id, node__in=nodes, index__in=items) for id, (nodes, items) in touched])
-        )
+        runs = _runs(_any([Q(execution=id, node__in=nodes) for id, nodes in touched]))
         for run in runs:
             frames[run.execution_id].nodes.update(_keyed([moved[run.execution_id].note(run)]))
         for id in some:
@@ -262,11 +263,8 @@ def _move(frame: Frame, tail: Tail, execution: Execution, seq: int, events: list
         _whole_picture(frame, execution, tail)
 
 
-def _touched(events: Iterable[JSON]) -> tuple[set[str], set[int]]:
-    named = [event for event in events if event["node"] is not None]
-    return {event["node"] for event in named}, {
-        -1 if event["index"] is None else event["index"] for event in named
-    }
+def _touched(events: Iterable[JSON]) -> set[str]:
+    return {event["node"] for event in events if event["node"] is not None}
 
 
 def _whole_picture(frame: Frame, execution: Execution, tail: Tail) -> None:
@@ -303,7 +301,9 @@ def _events(condition: Q) -> dict[uuid.UUID, list[JSON]]:
 
 
 def _runs(condition: Q) -> QuerySet[NodeRun]:
-    return NodeRun.objects.filter(condition, superseded=False).only(*_NODE).order_by("pk")
+    """Return rows of nodes as such: what becomes of a map's items, its own row counts."""
+    rows = NodeRun.objects.filter(condition, index=-1, superseded=False)
+    return rows.only(*_NODE).order_by("pk")
 
 
 def _any(terms: Sequence[Q]) -> Q:
@@ -351,7 +351,7 @@ def _renew_why(tail: Tail, execution: Execution, frame: Frame) -> None:
 
 
 def _live(execution: Execution) -> QuerySet[NodeRun]:
-    rows = NodeRun.objects.filter(execution=execution, superseded=False, status__in=NODE_LIVE)
+    rows = NodeRun.objects.filter(execution=execution, superseded=False, status__in=NODE_LIVE, index=-1)
     return rows.defer("result").order_by("pk")
 
 

@@ -18,6 +18,7 @@ from .engine.errors import (
 )
 from .engine.policies import AtLeast, CachePolicy, RetryPolicy
 from .engine.tasks import task
+from .engine.wide import chunk
 
 __all__ = [
     "ApprovalRejected",
@@ -38,5 +39,6 @@ __all__ = [
     "SignalTimeout",
     "Workflow",
     "WorkflowBuilder",
+    "chunk",
     "task",
 ]

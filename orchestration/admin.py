@@ -36,6 +36,7 @@ from .models import (
     ExecutionEvent,
     JournalEntry,
     LogLine,
+    MapItem,
     NodeRun,
     Signal,
     StateEntry,
@@ -248,6 +249,14 @@ class JournalEntryAdmin(ReadOnlyAdmin):
     heavy = ("value",)
     list_display = ("id", "node_run_id", "kind", "key", "came", "at")
     fields = ("node_run", "kind", "key", "came", "at", "value_json")
+    value_json = _json("value", _("value"))
+
+
+@admin.register(MapItem)
+class MapItemAdmin(ReadOnlyAdmin):
+    heavy = ("value",)
+    list_display = ("id", "node_run_id", "fence", "index")
+    fields = ("node_run", "fence", "index", "value_json")
     value_json = _json("value", _("value"))
 
 

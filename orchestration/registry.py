@@ -17,11 +17,11 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 
-from . import cache_stores, inputs, transactions
+from . import cache_stores, inputs
 from .engine import tasks
 from .engine.builder import Workflow, conditional, repeated
 from .engine.errors import GraphError, UnknownTask, UnknownWorkflow
-from .engine.graph import Graph, NodeSpec, check_transactional, suggest
+from .engine.graph import Graph, NodeSpec, suggest
 
 log = logging.getLogger(__name__)
 _workflows: dict[str, Workflow] = {}
@@ -58,12 +58,8 @@ def _discover_all() -> None:
             _load(f"{app.name}.workflows", lambda name: importlib.import_module(name))
     for entry in getattr(settings, "IGON7_WORKFLOWS", ()):
         _discover_entry(entry)
-    for name, workflow in [*_workflows.items()]:
-        try:
-            _workflows[name] = _in_their_lanes(workflow)
-        except GraphError as error:
-            _broken[workflow.module or name] = str(error)
-            del _workflows[name]
+    for name, workflow in _workflows.items():
+        _workflows[name] = _in_their_lanes(workflow)
 
 
 def _discover_entry(entry: str) -> None:
@@ -127,7 +123,6 @@ def register(workflow: Workflow) -> None:
             f'Workflow "{workflow.name}" is defined in {known.module} and in {workflow.module}. Rename one.'
         )
     cache_stores.check(workflow.graph)
-    transactions.check(workflow.graph)
     inputs.check_schemas(workflow)
     _workflows[workflow.name] = workflow
 
@@ -175,13 +170,19 @@ Wrap = Callable[[Graph, NodeSpec, Callable[..., Any]], Callable[..., Any]]
 
 
 def body_of(
-    graph: Graph, node: str, cached: Wrap | None = None, instead: Callable[..., Any] | None = None
+    graph: Graph,
+    node: str,
+    cached: Wrap | None = None,
+    instead: Callable[..., Any] | None = None,
+    finding: Wrap | None = None,
 ) -> tuple[NodeSpec, Callable[..., Any]]:
     """Return the node's spec and its body. Raises UnknownTask when the installed code has none for it.
 
     A body is never imported by a path that comes from the database: it is what a discovered workflow or @task gives.
     The spec is the execution's version's; only the callables that data cannot carry, `on_retry` and `key_fn`, are
     today's. `cached` wraps the body of a node with a cache, inside of its condition; `instead` stands in for the body.
+    A map's body is that of its items, which have no condition, unless with `finding`: it then makes the body that finds
+    them.
     """
     discover()
     spec = graph.nodes[node]
@@ -190,15 +191,29 @@ def body_of(
     on_retry = known.retry.on_retry if known is not None and known.retry is not None else None
     if on_retry is not None and spec.retry is not None:
         spec = replace(spec, retry=replace(spec.retry, on_retry=on_retry))
-    if spec.cache is not None:
+    if spec.items is not None and finding is not None:
+        body = finding(graph, spec, _list_of(graph.name, spec, known))
+    elif spec.cache is not None:
         key_fn = known.cache.key_fn if known is not None and known.cache is not None else None
         spec = replace(spec, cache=replace(spec.cache, key_fn=key_fn))
         body = cached(graph, spec, body) if cached is not None else body
     if spec.repeat is not None:
         body = repeated(spec.repeat, _until_of(graph.name, spec, known), body)
-    if spec.when is not None:
+    if spec.when is not None and (spec.items is None or finding is not None):
         body = conditional(_condition_of(graph.name, spec, known), body)
     return spec, body
+
+
+def _list_of(workflow: str, spec: NodeSpec, known: NodeSpec | None) -> Callable[..., Any]:
+    """Return what finds the items of a map."""
+    assert spec.items is not None
+    over = spec.items.over
+    if over is not None:
+        return lambda ctx: ctx.results[over]
+    if known is None or known.items is None or known.items.call != spec.items.call:
+        hint = "The installed code does not have what it goes over."
+        raise UnknownTask(node=spec.id, workflow=workflow, task=spec.items.call, hint=hint)
+    return _workflows[workflow].lists[spec.id]
 
 
 def _condition_of(workflow: str, spec: NodeSpec, known: NodeSpec | None) -> Callable[..., Any]:
@@ -269,6 +284,11 @@ def check_value(workflow: Workflow) -> Workflow:
                 f'Node "{spec.id}" of workflow "{workflow.name}" is repeated until a function says so; a workflow made'
                 " at run time is kept as data and cannot carry one. Name a registered @task as its `until`."
             )
+        if known is None and spec.items is not None and spec.items.call is not None:
+            raise GraphError(
+                f'Map "{spec.id}" of workflow "{workflow.name}" goes over what a function finds; a workflow made at run'
+                " time is kept as data and cannot carry one. Define it in a module, or go over a node's result."
+            )
         if known is None and spec.cache is not None and spec.cache.key_fn is not None:
             raise GraphError(
                 f'Node "{spec.id}" of workflow "{workflow.name}" has a key_fn; a workflow made at run time is kept as'
@@ -280,13 +300,12 @@ def check_value(workflow: Workflow) -> Workflow:
                 "as data and cannot carry a function. Define it in a module, or use retry_on and do_not_retry."
             )
     cache_stores.check(workflow.graph)
-    transactions.check(workflow.graph)
     inputs.check_schemas(workflow)
     return _in_their_lanes(workflow)
 
 
 def _in_their_lanes(workflow: Workflow) -> Workflow:
-    """Return the workflow with each named task in the lane its body asks for. Raises GraphError.
+    """Return the workflow with each named task in the lane its body asks for.
 
     A task may be registered after the workflow that names it was built, so only now is it known which are async.
     """
@@ -299,6 +318,5 @@ def _in_their_lanes(workflow: Workflow) -> Workflow:
     }
     if not wrong:
         return workflow
-    graph = replace(workflow.graph, nodes=MappingProxyType({**workflow.graph.nodes, **wrong}))
-    check_transactional(graph)
-    return replace(workflow, graph=graph)
+    nodes = MappingProxyType({**workflow.graph.nodes, **wrong})
+    return replace(workflow, graph=replace(workflow.graph, nodes=nodes))

@@ -12,6 +12,7 @@ from typing import Any
 from .errors import IllegalMove
 from .follow import brief, give_up, not_needed, passed, tell_dependents
 from .graph import Graph, suggest
+from .items import again, to_redo
 from .recovery import owner
 from .states import ExecutionStatus, NodeStatus, Outcome
 from .view import Command, Emit, End, Hold, Key, Move, Requeue, Row, Supersede, View
@@ -67,6 +68,13 @@ def _retry(graph: Graph, view: View, row: Row, about: About, result: str | None)
     for key in [key for key in view.rows if key != row.key and owner(graph, key) == row.key.node]:
         yield Supersede(key)  # should the node fail again, whoever ran for it runs again
         yield Emit("node.reset", key, data={"generation": view.generation})
+    if row.items is not None:
+        indices = to_redo(view, row.key.node)
+        for item in (Key(row.key.node, index) for index in indices):
+            yield Supersede(item)
+            yield Emit("node.reset", item, data={"generation": view.generation})
+        yield from again(graph, view, row, indices)
+        return
     yield Requeue(row.key, error=row.error, anew=True)
     yield Emit("node.ready", row.key, data=about)
     if view.status is E.PAUSED:

@@ -32,6 +32,7 @@ from .policies import (
 )
 from .signals import check_name
 from .triggers import HANDLER, StartedBy, TriggerSpec, behind_handlers, check_event_name, check_filter
+from .wide import Wide
 
 Body = Callable[..., Any]
 Shape = Mapping[str, Any] | type  # a JSON Schema, or a type that stands for one
@@ -53,6 +54,7 @@ class Workflow:
     conditions: Mapping[str, Body] = field(default_factory=lambda: MappingProxyType({}))  # `when`, by node
     untils: Mapping[str, Body] = field(default_factory=lambda: MappingProxyType({}))  # of repeats, by node
     triggers: Mapping[str, TriggerSpec] = field(default_factory=lambda: MappingProxyType({}))  # by event
+    lists: Mapping[str, Body] = field(default_factory=lambda: MappingProxyType({}))  # `over`, by map
 
     @property
     def name(self) -> str:
@@ -76,7 +78,7 @@ class Workflow:
         return checksum(self.definition())
 
 
-class WorkflowBuilder(Doors):
+class WorkflowBuilder(Doors, Wide):
     """Collect nodes and options, then `build()` the Workflow. Nothing happens to any database."""
 
     def __init__(
@@ -107,6 +109,7 @@ class WorkflowBuilder(Doors):
         self._untils: dict[str, Body] = {}
         self._triggers: dict[str, TriggerSpec] = {}
         self._handlers: list[str] = []
+        self._lists: dict[str, Body] = {}
         self._module = _calling_module()
 
     def add_node(  # type: ignore[override]  # it names the options
@@ -134,7 +137,6 @@ class WorkflowBuilder(Doors):
         deadline: Duration | None = None,
         heartbeat_timeout: Duration | None = None,
         cache: CachePolicy | None = None,
-        transactional: bool = False,
     ) -> Self:
         """Add a node; `body` takes ctx, or is the name of a registered @task.
 
@@ -144,8 +146,8 @@ class WorkflowBuilder(Doors):
         `on_exhausted="pause"`, a person decides about a failure that nobody has rescued. `compensate` undoes what the
         body did, should the execution fail later; it becomes the node "undo:<id>". `timeout` is one attempt's,
         `queue_timeout` from ready to started, `deadline` that of all attempts, `heartbeat_timeout` between two words
-        of the body. With a `cache`, an equal execution takes over the result. A `transactional` body's own writes
-        commit with its end, exactly once. Raises GraphError or InvalidOption, naming node and option.
+        of the body. With a `cache`, an equal execution takes over the result. Raises GraphError or InvalidOption,
+        naming node and option.
         """
         _identifier("node id", id)
         if id in self._nodes:
@@ -170,7 +172,6 @@ class WorkflowBuilder(Doors):
             deadline=_limit(id, "deadline", deadline),
             heartbeat_timeout=_limit(id, "heartbeat_timeout", heartbeat_timeout),
             cache=_cache(id, cache),
-            transactional=_truth(f'transactional of node "{id}"', transactional),
         )
         if compensate is not None:
             about: dict[str, Any] = {"queue": queue, "priority": priority, "params": params}
@@ -250,6 +251,7 @@ class WorkflowBuilder(Doors):
             MappingProxyType(dict(self._conditions)),
             MappingProxyType(dict(self._untils)),
             MappingProxyType(dict(self._triggers)),
+            MappingProxyType(dict(self._lists)),
         )
 
     def _reference(self, id: str, body: Body | str) -> str:
@@ -284,6 +286,13 @@ class WorkflowBuilder(Doors):
             raise InvalidOption(option=f'when of node "{id}"', value=when, expected=expected)
         self._conditions[id] = when
         return _where(when)
+
+    def _finding(self, id: str, body: Body | str, over: Body) -> str:
+        if is_async(over) and not is_async(body):
+            expected = "a function that takes ctx (async only for an async body)"
+            raise InvalidOption(option=f'over of map "{id}"', value=over, expected=expected)
+        self._lists[id] = over
+        return _where(over)
 
 
 class Declined(Exception):
@@ -397,12 +406,6 @@ def _cache(id: str, policy: Any) -> CachePolicy | None:
     if policy is not None and not isinstance(policy, CachePolicy):
         raise InvalidOption(option=f'cache of node "{id}"', value=policy, expected="a CachePolicy")
     return policy
-
-
-def _truth(what: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidOption(option=what, value=value, expected="True or False")
-    return value
 
 
 def _plain(what: str, value: Mapping[str, Any]) -> dict[str, Any]:

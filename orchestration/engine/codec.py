@@ -17,7 +17,7 @@ from typing import Any
 
 from .errors import CodecError, InvalidOption, NotSerialisable, PayloadTooLarge
 from .graph import Graph, NodeSpec, make_graph
-from .policies import AtLeast, CachePolicy, Handles, Join, Repeat, RetryPolicy, check_join
+from .policies import AtLeast, Bound, CachePolicy, Handles, Items, Join, Repeat, RetryPolicy, check_join
 
 FORMAT = 1
 MAX_DEPTH = 500  # SQLite checks JSON to a depth of 1,000 (https://www.sqlite.org/json1.html), PostgreSQL to its stack's
@@ -146,7 +146,7 @@ def encode_graph(graph: Graph) -> dict[str, Any]:
 
 _NODE_DEFAULTS = NodeSpec("", "")
 _PLAIN = ("lane", "timeout", "queue", "priority", "fallback", "on_exhausted", "when", "compensate",
-          "queue_timeout", "deadline", "heartbeat_timeout", "transactional")  # fmt: skip
+          "queue_timeout", "deadline", "heartbeat_timeout")  # fmt: skip
 
 
 def _encode_node(node: NodeSpec) -> dict[str, Any]:
@@ -166,6 +166,10 @@ def _encode_node(node: NodeSpec) -> dict[str, Any]:
         data["cache"] = _encode_cache(node.cache)
     if node.repeat is not None:
         data["repeat"] = dataclasses.asdict(node.repeat)
+    if node.items is not None:
+        data["items"] = {n: v for n, v in dataclasses.asdict(node.items).items() if v not in (None, 0)}
+    if node.bound is not None:
+        data["bound"] = {n: v for n, v in dataclasses.asdict(node.bound).items() if v is not None}
     return data
 
 
@@ -231,6 +235,8 @@ def _decode_node(data: Mapping[str, Any]) -> NodeSpec:
         handles=_decode_handles(data["handles"]) if "handles" in data else None,
         cache=CachePolicy(**data["cache"]) if "cache" in data else None,
         repeat=Repeat(**data["repeat"]) if "repeat" in data else None,
+        items=Items(**data["items"]) if "items" in data else None,
+        bound=Bound(**data["bound"]) if "bound" in data else None,
         **options,
     )
 

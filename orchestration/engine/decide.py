@@ -17,7 +17,9 @@ from typing import Any
 
 from .follow import brief, give_up, not_needed, passed, tell_dependents, told
 from .graph import Graph
+from .items import go_on, is_item, item_ended, spread
 from .joins import Verdict
+from .line import Places
 from .parking import Wait, suspend
 from .retry import Asked, delay_after
 from .states import NODE_FAILED, NODE_LIVE, NODE_OK, ExecutionStatus, NodeStatus, Outcome
@@ -30,7 +32,6 @@ from .view import (
     Hold,
     Key,
     Move,
-    Release,
     Requeue,
     Row,
     Start,
@@ -62,13 +63,15 @@ class Result:
     woken: str = ""  # what of that is there already
     ran: float | None = None  # seconds that the attempt has run in all, where it has a timeout
     more: dict[str, Any] | None = None  # what else its event says
+    spread: int = 0  # how many items a map has
 
 
 def begin(graph: Graph, view: View, about: dict[str, Any]) -> list[Command]:
     """Return what starts an execution: its first event and the roots, READY."""
     commands: list[Command] = [Emit("execution.started", data={**about, "nodes": len(graph.nodes)})]
+    places = Places(graph)
     for node in graph.roots:
-        commands += [Birth(Key(node)), Release(Key(node)), Emit("node.ready", Key(node))]
+        commands += [Birth(Key(node)), *places.release(Key(node))]
     return commands
 
 
@@ -84,6 +87,8 @@ def decide(graph: Graph, view: View, result: Result) -> list[Command]:
             return [*_lost(graph, view, row, result)]
         case Outcome.SUCCEEDED:
             return [*_begun(row, result), *_succeed(graph, view, row, result)]
+        case Outcome.SPREAD:
+            return [*_begun(row, result), *_spread(graph, view, row, result)]
         case Outcome.SKIPPED:
             return [*_skip(graph, view, row)]
         case Outcome.SUSPENDED:
@@ -108,8 +113,18 @@ def _succeed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Com
     yield End(row.key, N.SUCCEEDED, result=result.result)
     data = {"duration": result.duration, "queued": result.queued, **(result.more or {})}
     yield Emit("node.completed", row.key, row.attempt, data)
+    if is_item(graph, row.key):
+        yield from item_ended(graph, view, row.key, ok=1)
+        return
     yield from not_needed(graph, row.key, "succeeded")
     yield from passed(graph, view, row.key, result.result)
+
+
+def _spread(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
+    if view.status is E.CANCELLING:
+        yield from _cancel_row(row)
+        return
+    yield from spread(graph, view, row, result.spread, {"duration": result.duration, "queued": result.queued})
 
 
 def _skip(graph: Graph, view: View, row: Row) -> Iterator[Command]:
@@ -149,7 +164,7 @@ def overdue(graph: Graph, view: View, key: Key, error: dict[str, Any]) -> list[C
     """Return what follows where a row has waited for longer than it may, or its attempts have taken longer."""
     row = view.row(key)
     data = {"error": brief(error), "attempts": row.attempt, "outcome": Outcome.TIMED_OUT.value}
-    return [*give_up(graph, view, row, error, data)]
+    return [*_give_up(graph, view, row, error, data)]
 
 
 def _fail(graph: Graph, view: View, row: Row, error: dict[str, Any], result: Result) -> Iterator[Command]:
@@ -159,7 +174,19 @@ def _fail(graph: Graph, view: View, row: Row, error: dict[str, Any], result: Res
         "attempts": row.attempt,
         "outcome": result.outcome.value,
     }
-    yield from give_up(graph, view, row, error, data)
+    yield from _give_up(graph, view, row, error, data)
+
+
+def _give_up(
+    graph: Graph, view: View, row: Row, error: dict[str, Any], data: dict[str, Any]
+) -> Iterator[Command]:
+    """Let an item have failed, and the map see what that means; let others be rescued, where somebody may."""
+    if not is_item(graph, row.key):
+        yield from give_up(graph, view, row, error, data)
+        return
+    yield End(row.key, N.FAILED, error=error)
+    yield Emit("node.failed", row.key, row.attempt, data)
+    yield from item_ended(graph, view, row.key, failed=1)
 
 
 def _lost(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
@@ -208,6 +235,8 @@ def wave(graph: Graph, view: View, key: Key) -> list[Command]:
     row = view.row(key)
     if not row.verdict:
         return []  # a verb has ended the row since it was judged
+    if row.items is not None:
+        return go_on(graph, view, row)
     if row.verdict == Verdict.SKIP:
         return [
             End(key, N.SKIPPED),

@@ -274,17 +274,23 @@ class NotCountable(Igon7Error):
     code = "state_not_countable"
 
 
-class NotInTransaction(Igon7Error):
-    """{kind} "{name}" cannot be had by a transactional body: its transaction would wait, or others would for it. Ask in
-    a node of its own, before this one or after it."""
+class WaitInTransaction(Igon7Error):
+    """A transactional body cannot wait for {kind} "{name}": its transaction would stay open. Wait in a node of its
+    own, before this one or after it."""
 
-    code = "not_in_transaction"
+    code = "wait_in_transaction"
 
 
-class TransactionBroken(Igon7Error):
-    """The body ended the transaction that it runs in: {how}"""
+class MapFailed(Igon7Error):
+    """{count} of the {items} items of "{node}" failed: {named}. The first: {why}"""
 
-    code = "transaction_broken"
+    code = "map_failed"
+
+
+class NotAList(Igon7Error):
+    """Map "{node}" goes over {what}, which gave {found}; it needs a list of at most {most:,} items."""
+
+    code = "not_a_list"
 
 
 class NodeLost(Igon7Error):

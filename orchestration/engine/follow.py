@@ -7,6 +7,7 @@ from typing import Any
 
 from .graph import Graph, NodeSpec
 from .joins import Counts, Verdict, verdict
+from .line import Places, hand_on
 from .policies import expression_of
 from .recovery import Tried, concerned, rescuer, served
 from .states import NODE_FAILED, NODE_OK, ExecutionStatus, NodeStatus, Outcome
@@ -27,7 +28,7 @@ def give_up(
     # The row goes on to the next attempt's error one day; its first event keeps the traceback of this one.
     first = {**data, "error": told(error)} if row.status not in (N.WAITING, N.ATTENTION) else data
     if who is not None:
-        if row.status is not N.WAITING:
+        if row.status is not N.WAITING or row.is_spread:
             yield Await(row.key, error)
         yield Emit("node.waiting", row.key, row.attempt, {**first, "awaits": who.node})
         yield Birth(who)
@@ -91,19 +92,21 @@ def tell_dependents(
 ) -> Iterator[Command]:
     if view.status is E.CANCELLING or view.doomed:
         return  # nothing new starts
+    yield from hand_on(graph, view, key)
+    places = Places(graph)
     for node in graph.children[key.node]:
         child = Key(node)
         row = view.rows.get(child)
         if row is None:
             yield Birth(child)
             row = Row(child)
-        elif row.status is not N.PENDING:
+        elif row.status is not N.PENDING or row.held:
             continue  # its join decided earlier (any_success and its kin)
         yield Count(child, ok, failed, skipped)
         spec = graph.nodes[node]
         counts = Counts(len(spec.depends_on), row.ok + ok, row.failed + failed, row.skipped + skipped)
         outcomes = _outcomes(view, spec, key, "ok" if ok else "failed" if failed else "skipped")
-        yield from _join(view, child, verdict(spec.join, counts, outcomes))
+        yield from _join(view, child, verdict(spec.join, counts, outcomes), places)
 
 
 def _outcomes(view: View, spec: NodeSpec, key: Key, said: str) -> dict[str, str]:
@@ -124,10 +127,9 @@ def outcome_of(status: NodeStatus) -> str | None:
     return "skipped" if status is N.SKIPPED else None
 
 
-def _join(view: View, key: Key, said: Verdict) -> Iterator[Command]:
+def _join(view: View, key: Key, said: Verdict, places: Places) -> Iterator[Command]:
     if said is Verdict.RUN:
-        yield Release(key, held=view.status is E.PAUSED)
-        yield Emit("node.ready", key)
+        yield from places.release(key, held=view.status is E.PAUSED)
     elif said is not Verdict.WAIT:
         yield Judge(key, said.value)
 
@@ -138,7 +140,8 @@ def others_with_rows(graph: Graph, key: Key) -> list[str]:
     These are dependents with further predecessors, and of a rescuer whom it serves, with their dependents.
     """
     if not key.for_node:
-        return _with_other_predecessors(graph, key.node)
+        found = [key.node] if key.index >= 0 else []  # the row of the map whose item it is
+        return [*found, *_with_other_predecessors(graph, key.node)]
     found = list(concerned(graph, key))
     return [*found, *(child for node in found for child in _with_other_predecessors(graph, node))]
 

@@ -16,8 +16,10 @@ from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
 from .expressions import nodes_of
 from .policies import (
     AtLeast,
+    Bound,
     CachePolicy,
     Handles,
+    Items,
     Join,
     Repeat,
     RetryPolicy,
@@ -53,8 +55,9 @@ class NodeSpec:
     deadline: float | None = None  # seconds for all attempts, from the first time it was ready
     heartbeat_timeout: float | None = None  # seconds between two words of its body
     cache: CachePolicy | None = None  # for how long, and for whom, its result stands
-    transactional: bool = False  # its body's own writes commit with its end
     repeat: Repeat | None = None  # its body runs until a callable says that it is done
+    items: Items | None = None  # what it goes over, if it is a map
+    bound: Bound | None = None  # who it shares a bound with
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,15 @@ class Graph:
         return {node.compensate: node.id for node in self.nodes.values() if node.compensate is not None}
 
     @cached_property
+    def bounds(self) -> Mapping[str, tuple[str, ...]]:
+        """The nodes of each bound, in declaration order, which is that of their turns."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes.values():
+            if node.bound is not None:
+                found.setdefault(node.bound.name, []).append(node.id)
+        return {name: tuple(ids) for name, ids in found.items()}
+
+    @cached_property
     def companions(self) -> frozenset[str]:
         """The fallbacks, error boundaries and undos: they run for others, and no edge leads to them."""
         return self.rescuers | frozenset(self.undos)
@@ -156,8 +168,8 @@ def make_graph(
     graph = Graph(name, MappingProxyType(byid), output, timeout, check_on_failure(on_failure), declared)
     _check_dependencies(graph)
     check_companions(graph)
+    _check_wide(graph)
     _check_joins(graph)
-    check_transactional(graph)
     _check_cycles(graph)
     if output is not None and output not in byid:
         raise GraphError(f'Workflow "{name}" names "{output}" as its output, which is not one of its nodes.')
@@ -282,22 +294,31 @@ def _check_undo(graph: Graph, node: NodeSpec) -> None:
         )
 
 
-def check_transactional(graph: Graph) -> None:
-    """Raise GraphError, naming the node, where a transactional body cannot be what it is to be."""
+def _check_wide(graph: Graph) -> None:
+    """Refuse maps and bounds that make no sense."""
     for node in graph.nodes.values():
-        if not node.transactional:
-            continue
-        wrong = f'Node "{node.id}" of workflow "{graph.name}" is transactional and '
-        if node.lane == "async":
-            raise GraphError(f"{wrong}has an async body, which would share its connection. Give it a def.")
-        if node.timeout is None:
-            raise GraphError(f"{wrong}has no timeout. Say how long its transaction may be open: timeout=….")
-        if node.cache is not None:
-            raise GraphError(f"{wrong}has a cache: a result taken over writes nothing. Choose one of them.")
-        if node.repeat is not None:
+        wrong = f'Map "{node.id}" of workflow "{graph.name}"'
+        if node.items is not None and (graph.is_companion(node.id) or node.bound is not None):
             raise GraphError(
-                f"{wrong}is repeated: it would wait in its transaction. Loop inside of its body."
+                f"{wrong} runs for another node, or is one of parallel nodes. A map is a node of its own."
             )
+        if node.items is not None and (node.items.over is None) == (node.items.call is None):
+            raise GraphError(
+                f"{wrong} goes over nothing, or over two things. Name a node or give a callable."
+            )
+        if node.items is not None and node.items.over is not None and node.items.over not in node.depends_on:
+            raise GraphError(f'{wrong} goes over "{node.items.over}", which it does not depend on.')
+    for name, ids in graph.bounds.items():
+        first = graph.nodes[ids[0]]
+        for node in (graph.nodes[id] for id in ids):
+            if (node.depends_on, node.join, node.bound) != (first.depends_on, first.join, first.bound):
+                raise GraphError(
+                    f'Parallel nodes "{first.id}" and "{node.id}" of workflow "{graph.name}" share the bound "{name}"'
+                    " and begin at different times. Give them the same dependencies."
+                )
+            if graph.is_companion(node.id):
+                raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" is one of parallel nodes and runs for'
+                                 " another. Use a node of its own.")  # fmt: skip
 
 
 def _check_joins(graph: Graph) -> None:

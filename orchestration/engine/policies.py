@@ -240,6 +240,52 @@ class Repeat:
         object.__setattr__(self, "delay", seconds(self.delay, "delay"))
 
 
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What makes a node a map: whose result its items are (or `call`, "module:qualname" of what finds them).
+
+    At most `concurrency` of them run at once, in batches of `batch_size`. It stands as long as no more than `tolerate`
+    have failed: a number of them, or as a float a share of all.
+    """
+
+    over: str | None = None
+    call: str | None = None
+    concurrency: int | None = None
+    batch_size: int | None = None
+    tolerate: int | float = 0
+
+    def __post_init__(self) -> None:
+        for option in ("concurrency", "batch_size"):
+            if getattr(self, option) is not None:
+                _whole(f"{option} of a map", getattr(self, option), 1)
+        share = isinstance(self.tolerate, float) and 0.0 <= self.tolerate <= 1.0
+        if not share:
+            check_tolerated(self.tolerate)
+
+    def tolerated(self, count: int) -> int:
+        """Return how many of so many items may fail."""
+        return int(self.tolerate * count) if isinstance(self.tolerate, float) else self.tolerate
+
+
+def check_tolerated(value: Any) -> None:
+    """Raise InvalidOption unless this is a number of items."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        expected = "a number of items, or a share of them: a float from 0.0 to 1.0"
+        raise InvalidOption(option="tolerate of a map", value=value, expected=expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """At most `limit` of the nodes with this bound are under way at once; None: all of them."""
+
+    name: str
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None:
+            _whole("concurrency of parallel nodes", self.limit, 1)
+
+
 ON_FAILURE = ("finish", "fail_fast")
 ON_EXHAUSTED = ("fail", "pause")
 

@@ -14,10 +14,12 @@ from .decide import counts_of
 from .errors import IllegalMove
 from .follow import outcome_of
 from .graph import Graph, suggest
+from .items import again, to_redo
 from .joins import Counts, Verdict, verdict
+from .line import Places
 from .recovery import owner
 from .states import NODE_TERMINAL, ExecutionStatus, NodeStatus
-from .view import Birth, Command, Count, Emit, Judge, Key, Move, Release, Reopen, Supersede, View
+from .view import Birth, Command, Count, Emit, Judge, Key, Move, Reopen, Row, Supersede, View
 
 N, E = NodeStatus, ExecutionStatus
 About = dict[str, Any]
@@ -26,18 +28,30 @@ BEGUN = frozenset({N.SUCCEEDED, N.FAILED})  # undos whose nodes are not as they 
 
 
 def retry(
-    graph: Graph, view: View, about: About, execution_id: Any, node: str | None = None, *, whole: bool = True
+    graph: Graph,
+    view: View,
+    about: About,
+    execution_id: Any,
+    node: str | None = None,
+    *,
+    index: int = -1,
+    whole: bool = True,
+    anew: bool = False,
 ) -> list[Command]:
     """Reopen: set aside what failed (or `node`, however it ended) and all that followed from it; keep the rest.
 
     What was cancelled runs again too, for nothing else would ever end it, and so does what has been undone. An undo
-    that failed is tried again, with those after it. Raises IllegalMove.
+    that failed is tried again, with those after it. Of a map, what failed among its items runs again (or the one with
+    the `index`, with what was cancelled); one with nothing of the kind begins anew, or with `anew`. Raises IllegalMove.
     """
     if node is not None and node in graph.undos:
         return _undo_again(graph, view, about, execution_id, node)
     roots = _what_to_redo(graph, view, execution_id, node)
     aside = roots | graph.descendants(roots)
-    plain = {key.node: row for key, row in view.rows.items() if not graph.is_companion(key.node)}
+    plain = _plain(graph, view)
+    partly = _items_to_redo(graph, view, roots, execution_id, Key(node or "", index))
+    if anew and node is not None:
+        partly.pop(node, None)
     still = [row for name, row in plain.items() if row.status is N.FAILED and name not in aside]
     error = {"node": still[0].key.node, **(still[0].error or {})} if still else None
     generation = view.generation + 1
@@ -48,11 +62,56 @@ def retry(
     ]
     # What ran for a node goes with it; and should the execution fail again, what is to be undone is found anew.
     gone = [key for key in view.rows if owner(graph, key) in aside or key.node in graph.undos]
-    commands += _set_aside(gone, generation)
+    commands += _set_aside([key for key in gone if not _stays(partly, key)], generation)
+    for name, indices in partly.items():
+        commands += [Birth(Key(name)), *again(graph, view, plain[name], indices)]
     kept = {
         name: row.status for name, row in plain.items() if name not in aside and row.status in NODE_TERMINAL
     }
-    return commands + frontier(graph, kept, graph.nodes if whole else aside)
+    among = graph.nodes if whole else aside
+    return commands + frontier(graph, kept, [name for name in among if name not in partly])
+
+
+def _plain(graph: Graph, view: View) -> dict[str, Row]:
+    """Return the nodes' own rows: no companion's, and of a map not its items'."""
+    return {
+        key.node: row for key, row in view.rows.items() if key.index < 0 and not graph.is_companion(key.node)
+    }
+
+
+def _items_to_redo(
+    graph: Graph, view: View, roots: set[str], execution_id: Any, asked: Key
+) -> dict[str, list[int]]:
+    """Return the items to be run again of each map that keeps the others: what it goes over has not changed."""
+    found: dict[str, list[int]] = {}
+    changed = graph.descendants(roots)
+    for name in sorted(roots - changed):
+        row = view.rows.get(Key(name))
+        if row is None or row.items is None:
+            continue
+        undone = {key.index for key, each in view.rows.items()
+                  if key.node in graph.undos and key.for_node == name and each.status in BEGUN}  # fmt: skip
+        indices = to_redo(view, name, undone)
+        if name == asked.node and asked.index >= 0:
+            indices = _with_one(view, indices, undone, asked)
+        if indices or row.born < row.items:
+            found[name] = indices
+    if asked.index >= 0 and asked.index not in found.get(asked.node, ()):
+        hint = f'There is no such item, or what "{asked.node}" goes over is made anew: retry the whole of it.'
+        raise IllegalMove(id=execution_id, state=view.status.value, verb=f'retry "{asked}"', hint=hint)
+    return found
+
+
+def _with_one(view: View, indices: list[int], undone: set[int], asked: Key) -> list[int]:
+    """Return the item that is asked for, and those that nothing else would ever end."""
+    rows = view.rows
+    cancelled = {i for i in indices if i in undone or rows[Key(asked.node, i)].status is N.CANCELLED}
+    return sorted(cancelled | ({asked.index} if Key(asked.node, asked.index) in rows else set()))
+
+
+def _stays(partly: Mapping[str, list[int]], key: Key) -> bool:
+    """Say whether the row is an item that its map keeps."""
+    return key.node in partly and key.index >= 0 and key.index not in partly[key.node]
 
 
 def _set_aside(keys: list[Key], generation: int) -> list[Command]:
@@ -62,9 +121,9 @@ def _set_aside(keys: list[Key], generation: int) -> list[Command]:
 
 def _what_to_redo(graph: Graph, view: View, execution_id: Any, node: str | None) -> set[str]:
     """Return where to begin again."""
-    plain = {key.node: row.status for key, row in view.rows.items() if not graph.is_companion(key.node)}
-    again = AGAIN if node is None else {N.CANCELLED}
-    roots = {name for name, status in plain.items() if status in again} | undone(graph, view)
+    plain = {name: row.status for name, row in _plain(graph, view).items()}
+    sought = AGAIN if node is None else {N.CANCELLED}
+    roots = {name for name, status in plain.items() if status in sought} | undone(graph, view)
     if node is None:
         return roots
     state, hint = view.status.value, ""
@@ -88,6 +147,7 @@ def undone(graph: Graph, view: View) -> set[str]:
 def frontier(graph: Graph, kept: Mapping[str, NodeStatus], among: Collection[str]) -> list[Command]:
     """Return the births of those `among` these nodes that are not kept and have an ended predecessor, or none."""
     commands: list[Command] = []
+    places = Places(graph)
     for spec in (spec for spec in graph.nodes.values() if spec.id in among):
         ended = [kept[parent] for parent in spec.depends_on if parent in kept]
         if spec.id in kept or graph.is_companion(spec.id) or (spec.depends_on and not ended):
@@ -97,7 +157,7 @@ def frontier(graph: Graph, kept: Mapping[str, NodeStatus], among: Collection[str
         outcomes = {node: how for node in spec.depends_on if node in kept and (how := outcome_of(kept[node]))}
         said = verdict(spec.join, Counts(len(spec.depends_on), **counts), outcomes)
         if said is Verdict.RUN:
-            commands += [Release(key), Emit("node.ready", key)]
+            commands += places.release(key)
         elif said is not Verdict.WAIT:
             commands.append(Judge(key, said.value))
     return commands
@@ -124,7 +184,12 @@ def _undo_again(graph: Graph, view: View, about: About, execution_id: Any, undo:
 
 # --- in an execution of its own --------------------------------------------------------------------
 
-_TOLD = {N.SUCCEEDED: "node.completed", N.RECOVERED: "node.recovered", N.SKIPPED: "node.skipped"}
+_TOLD = {
+    N.SUCCEEDED: "node.completed",
+    N.RECOVERED: "node.recovered",
+    N.SKIPPED: "node.skipped",
+    N.FAILED: "node.failed",  # an item of a map that stands without it
+}
 
 
 def kept_by_fork(graph: Graph, rows: Mapping[Key, NodeStatus], execution_id: Any, node: str) -> set[Key]:
@@ -143,7 +208,7 @@ def kept_by_fork(graph: Graph, rows: Mapping[Key, NodeStatus], execution_id: Any
     undone = {owner(graph, key) for key in rows if key.node in graph.undos and rows[key] in BEGUN}
     roots = {node} | undone
     aside = roots | graph.descendants(roots)
-    plain = {key.node for key in rows if not graph.is_companion(key.node)} - aside
+    plain = {key.node for key in rows if key.index < 0 and not graph.is_companion(key.node)} - aside
     return {key for key in rows if owner(graph, key) in plain and key.node not in graph.undos}
 
 
@@ -153,5 +218,7 @@ def fork(graph: Graph, copied: Sequence[tuple[Key, NodeStatus, int]], about: Abo
     commands += [
         Emit(_TOLD[status], key, attempt or None, {"copied": True}) for key, status, attempt in copied
     ]
-    kept = {key.node: status for key, status, _ in copied if not graph.is_companion(key.node)}
+    kept = {
+        key.node: status for key, status, _ in copied if key.index < 0 and not graph.is_companion(key.node)
+    }
     return commands + frontier(graph, kept, graph.nodes)

@@ -3,9 +3,9 @@
 A *settle* (what workers, the sweep and cancellation do) follows SETTLE tables, which never leave a terminal
 state. Only a *verb* of a person (retry and its kin) may reopen, by the VERB tables, and raises the generation.
 
-PENDING means: some predecessors have ended, the join has not decided. As far as the log is concerned a
-PENDING row is the same as no row. A RUNNING row whose `started_at` is empty has been claimed but not begun;
-as far as the log is concerned it is still READY (see `fold`).
+PENDING means: some predecessors have ended, the join has not decided; or it has, and the row stands in line for its
+turn (see `line`). As far as the log is concerned a PENDING row is the same as no row. A RUNNING row whose `started_at`
+is empty has been claimed but not begun; as far as the log is concerned it is still READY (see `fold`).
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Outcome(StrEnum):
     LOST = "lost"
     CANCELLED = "cancelled"
     SKIPPED = "skipped"  # its `when` said no
+    SPREAD = "spread"  # a map's items have been found
     # Not an end: the claim is given back unbegun, or the code for the node is not here.
     RELEASED = "released"
     BLOCKED = "blocked"
@@ -94,7 +95,10 @@ EXECUTION_VERB: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
 
 _NODE_ENDS = NODE_TERMINAL
 NODE_SETTLE: dict[NodeStatus, frozenset[NodeStatus]] = {
-    N.PENDING: frozenset({N.READY, N.RUNNING, N.RECOVERED, N.SKIPPED, N.UPSTREAM_FAILED, N.CANCELLED}),
+    # To WAITING at once: a map some of whose items run again, the others being kept.
+    N.PENDING: frozenset(
+        {N.READY, N.RUNNING, N.WAITING, N.RECOVERED, N.SKIPPED, N.UPSTREAM_FAILED, N.CANCELLED}
+    ),
     N.READY: frozenset(
         {N.RUNNING, N.WAITING, N.ATTENTION, N.BLOCKED, N.RECOVERED, N.FAILED, N.SKIPPED, N.CANCELLED}
     ),
@@ -112,7 +116,7 @@ NODE_SETTLE: dict[NodeStatus, frozenset[NodeStatus]] = {
         }
     ),
     N.WAITING: frozenset({N.READY, N.ATTENTION, N.SUCCEEDED, N.RECOVERED, N.SKIPPED, N.FAILED, N.CANCELLED}),
-    N.ATTENTION: frozenset({N.READY, N.SUCCEEDED, N.RECOVERED, N.SKIPPED, N.FAILED, N.CANCELLED}),
+    N.ATTENTION: frozenset({N.READY, N.WAITING, N.SUCCEEDED, N.RECOVERED, N.SKIPPED, N.FAILED, N.CANCELLED}),
     N.BLOCKED: frozenset({N.READY, N.RECOVERED, N.FAILED, N.SKIPPED, N.CANCELLED}),
     **{status: frozenset() for status in NODE_TERMINAL},
 }

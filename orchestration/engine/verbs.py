@@ -118,7 +118,7 @@ def pause(view: View, about: About) -> list[Command]:
 def resume(view: View, about: About) -> list[Command]:
     """Let held rows go."""
     commands: list[Command] = [Move(E.RUNNING), Emit("execution.resumed", data=about)]
-    commands += [Hold(row.key, False) for row in live_rows(view) if row.held]
+    commands += [Hold(row.key, False) for row in live_rows(view) if row.held and row.status is N.READY]
     if view.blocked:
         reason = {"reason": "code is still missing for a node"}
         commands += [Move(E.BLOCKED), Emit("execution.blocked", data=reason)]

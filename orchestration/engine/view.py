@@ -20,6 +20,9 @@ class Key(NamedTuple):
     index: int = -1  # type: ignore[assignment]  # tuple.index is shadowed on purpose
     for_node: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.node}[{self.index}]" if self.index >= 0 else self.node
+
 
 @dataclass(slots=True)
 class Row:
@@ -35,14 +38,21 @@ class Row:
     ok: int = 0
     failed: int = 0
     skipped: int = 0
+    items: int | None = None  # of a map whose items have been found: how many there are
+    born: int = 0  # and how many of them have a row; `ok` and `failed` count theirs
     delay: float = 0.0
     result: str | None = None
     error: dict[str, Any] | None = None
 
     @property
     def parked(self) -> bool:
-        """Say whether its body waits; a row that waits to be rescued has an error."""
-        return self.status is NodeStatus.WAITING and self.error is None
+        """Say whether its body waits; a row that waits to be rescued has an error, a map's own waits for its items."""
+        return self.status is NodeStatus.WAITING and self.error is None and self.items is None
+
+    @property
+    def is_spread(self) -> bool:
+        """Say whether it is a map's, and waits for its items."""
+        return self.status is NodeStatus.WAITING and self.error is None and self.items is not None
 
 
 @dataclass(slots=True)
@@ -119,6 +129,33 @@ class Park:
 
 
 @dataclass(frozen=True, slots=True)
+class Spread:
+    """Let a map's row wait for its items: how many there are, and what is known of those that have been before."""
+
+    key: Key
+    items: int
+    born: int = 0
+    ok: int = 0
+    failed: int = 0
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bear:
+    """Note that so many of a map's items have a row."""
+
+    key: Key
+    born: int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Let a PENDING row whose join says run stand in line until its turn comes."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
 class Requeue:
     """Make a row READY again in `delay` seconds. `refund` gives the attempt back, `loss` counts a loss."""
 
@@ -165,7 +202,9 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """The join says skip or fail: note the verdict; the row is settled next, in the wave."""
+    """The join says skip or fail, or more is left to do for a map ("": nothing): the row is settled next, in the
+    wave.
+    """
 
     key: Key
     verdict: str
@@ -173,7 +212,7 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Hold a READY row back, or let it go."""
+    """Hold a READY row back, or let it go. (A PENDING row that is held stands in line: see `line`.)"""
 
     key: Key
     held: bool
@@ -235,6 +274,9 @@ Command = (
     | End
     | Await
     | Park
+    | Spread
+    | Bear
+    | Queue
     | Requeue
     | Block
     | Birth
@@ -279,10 +321,8 @@ def apply(view: View, command: Command) -> None:
             view.blocked -= row.status == NodeStatus.BLOCKED
             _move(row, NodeStatus.READY)
             row.held, row.error = held, None
-        case Judge(key, verdict):
-            view.rows[key].verdict = verdict
-        case Hold(key, held):
-            view.rows[key].held = held
+        case Judge() | Hold() | Queue() | Spread() | Bear():
+            _mark(view.rows[command.key], command)
         case _:
             _apply_to_execution(view, command)
 
@@ -329,13 +369,36 @@ def _park(view: View, row: Row, command: Await | Block | Park) -> None:
             row.error = None
             return
         case Await(_, error, status):
-            _move(row, status)
+            row.verdict = ""
+            if row.status is not status:  # a map that fails has been waiting
+                _move(row, status)
         case Block(_, error):
             _move(row, NodeStatus.BLOCKED)
     row.error = error
     if isinstance(command, Block):  # it has not begun
         row.started, row.attempt = False, row.attempt - 1
         view.blocked += 1
+
+
+def _mark(row: Row, command: Judge | Hold | Queue | Spread | Bear) -> None:
+    match command:
+        case Judge(_, verdict):
+            row.verdict = verdict
+        case Hold(_, held):
+            row.held = held
+        case Queue():
+            row.held = True
+        case Bear(_, born):
+            row.born = born
+        case Spread():
+            _spread(row, command)
+
+
+def _spread(row: Row, command: Spread) -> None:
+    _move(row, NodeStatus.WAITING)
+    row.items, row.born, row.error, row.held = command.items, command.born, None, False
+    row.ok, row.failed, row.skipped = command.ok, command.failed, 0
+    row.attempt = row.attempt if command.attempt is None else command.attempt
 
 
 def _requeue(row: Row, command: Requeue) -> None:

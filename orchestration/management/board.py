@@ -49,6 +49,8 @@ class Row:
     note: str = ""
     progress: JSON | None = None
     touched: int = 0
+    items: dict[int, str] = field(default_factory=dict)  # of a map: how each stands
+    ends: Counter[str] = field(default_factory=Counter)  # and how many stand so
 
     @property
     def name(self) -> str:
@@ -91,6 +93,9 @@ class Board:
 
     def _move(self, event: JSON) -> None:
         index = event["index"] if event["index"] is not None and event["index"] >= 0 else None
+        if index is not None and event["node"] not in self.graph.undos:
+            self._count(self.rows[event["node"], None], index, AFTER[event["type"]])
+            return
         row = self.rows.setdefault((event["node"], index), Row(event["node"], index))
         data = event["data"]
         row.status = data.get("status", AFTER[event["type"]])
@@ -100,6 +105,16 @@ class Board:
         row.note = note(event)
         if row.status == "running":
             row.started_at = datetime.fromisoformat(event["at"])
+
+    def _count(self, row: Row, index: int, status: str) -> None:
+        """Note in a map's own row what becomes of an item: there may be thousands of them."""
+        before = row.items.get(index, "")
+        row.items[index] = status
+        row.ends[before] -= 1
+        row.ends[status] += 1
+        row.note = _("%(ok)d items done") % {"ok": row.ends["succeeded"]}
+        if row.ends["failed"]:
+            row.note += ", " + _("%(failed)d failed") % {"failed": row.ends["failed"]}
 
 
 def note(event: JSON) -> str:

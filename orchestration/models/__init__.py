@@ -7,6 +7,7 @@ from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
 from .messaging import Delivery, JournalEntry, Signal, Wait
 from .placement import WorkerNode
 from .state import StateEntry
+from .wide import MapItem
 
 __all__ = [
     "Artifact",
@@ -25,6 +26,7 @@ __all__ = [
     "ExecutionEvent",
     "JournalEntry",
     "LogLine",
+    "MapItem",
     "NodeRun",
     "Receipt",
     "Signal",

@@ -150,7 +150,7 @@ class NodeRun(models.Model):
     verdict = models.CharField(
         _("verdict"), max_length=8, default="", blank=True
     )  # a skip or fail still to be settled
-    held = models.BooleanField(_("held"), default=False)  # READY in a paused execution
+    held = models.BooleanField(_("held"), default=False)  # READY in a paused execution; PENDING and in line
     queue = models.CharField(_("queue"), max_length=63)
     lane = models.CharField(_("lane"), max_length=8, default="sync")
     labels = models.JSONField(_("labels"), default=dict)
@@ -162,6 +162,9 @@ class NodeRun(models.Model):
     ok = models.IntegerField(_("predecessors ok"), default=0)
     failed = models.IntegerField(_("predecessors failed"), default=0)
     skipped = models.IntegerField(_("predecessors skipped"), default=0)
+    # Of a map whose items have been found: how many, and how many of them have a row. `ok` and `failed` count theirs.
+    items = models.IntegerField(_("items"), null=True)
+    born = models.IntegerField(_("items born"), default=0, db_default=0)
     worker = models.UUIDField(_("worker"), null=True)
     pid = models.IntegerField(_("process"), null=True)
     alone = models.BooleanField(_("claimed alone"), default=False)
@@ -217,6 +220,12 @@ class NodeRun(models.Model):
                 fields=["execution", "id"],
                 name="node_undo_to_come",
                 condition=Q(status=NodeStatus.PENDING) & ~Q(for_node=""),
+            ),
+            # A bound: who comes next.
+            models.Index(
+                fields=["execution", "id"],
+                name="node_in_line",
+                condition=Q(status=NodeStatus.PENDING, held=True),
             ),
             models.Index(
                 fields=["expires_at"], name="node_expiring",

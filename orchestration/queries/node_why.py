@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
@@ -23,10 +24,11 @@ from orchestration.models import Execution, NodeRun, Wait
 
 from .caching import Source, awaited, sources
 from .companions import Companion, called_for, chain, companions, giver
-from .nodes import RETRYING, display_status
+from .items import is_spread
+from .nodes import RETRYING, display_status, of_nodes
 from .sentences import LEFT, Why
 from .waits import is_parked, waits_of, why_parked
-from .why import Workers, caused, mentioned, message_of, type_of
+from .why import Workers, caused, how_far, mentioned, message_of, type_of
 
 N, E = NodeStatus, ExecutionStatus
 FAILED_LOOKED_AT = 500
@@ -41,7 +43,8 @@ def runs_around(execution: Execution, graph: Graph, node: str) -> list[NodeRun]:
         near |= Q(node__in=[*graph.undos, graph.undos[node]])
     elif spec.compensate:
         near |= Q(node=spec.compensate)
-    rows = NodeRun.objects.filter(execution=execution, superseded=False).defer("result").order_by("pk")
+    present = NodeRun.objects.filter(of_nodes(execution), execution=execution, superseded=False)
+    rows = present.defer("result").order_by("pk")
     found = {
         run.pk: run
         for run in rows.filter(near | Q(node__in=served) | Q(for_node__in=served, for_node__gt=""))
@@ -57,7 +60,7 @@ class NodeReasons:
     def __init__(self, execution: Execution, graph: Graph, runs: Iterable[NodeRun]) -> None:
         self.execution, self.graph, self.runs = execution, graph, list(runs)
         self.companions, self.now, self.workers = companions(graph), timezone.now(), Workers()
-        self.own: dict[str, NodeRun] = {run.node: run for run in self.runs if not run.for_node}
+        self.own = {run.node: run for run in self.runs if not run.for_node and run.index < 0}
         self.served: dict[str, list[NodeRun]] = {}
         for run in self.runs:
             self.served.setdefault(run.for_node, []).append(run)
@@ -112,6 +115,8 @@ class NodeReasons:
         return waits_of(self.runs)
 
     def _waiting(self, run: NodeRun) -> Why:
+        if is_spread(run):
+            return how_far(run)
         if is_parked(run):
             return why_parked(self._waits.get(run.pk, ()))
         beside = [*self._called(run), *self.served.get(run.for_node, ())]
@@ -224,6 +229,8 @@ class NodeReasons:
         return Why(_("Waits for %(nodes)s.") % {"nodes": mentioned(open_ones)}, open_ones[0])
 
     def _pending(self, run: NodeRun) -> Why | None:
+        if run.held:
+            return self._in_line(run)
         if run.node not in self.graph.undos:
             return self._unborn(run.node)
         undoing = [each for each in self.runs if each.node in self.graph.undos and each.status in NODE_LIVE]
@@ -232,6 +239,20 @@ class NodeReasons:
             return Why(_("Waits for the undos before it."))
         said = {"node": self.graph.undos[before.node]}
         return Why(_("Waits for the undos before it; now “%(node)s” is undone.") % said, before.node)
+
+    def _in_line(self, run: NodeRun) -> Why:
+        """Return which place in the line for its turn the row has."""
+        spec = self.graph.nodes[run.node]
+        beside = self.graph.bounds[spec.bound.name] if spec.bound is not None else (run.node,)
+        before = bisect_left([pk for node, pk in self._lines if node in beside], run.pk)
+        limit = spec.bound.limit if spec.bound is not None else spec.items and spec.items.concurrency
+        said = {"place": before + 1, "limit": limit}
+        return Why(_("Stands in line, at place %(place)d: no more than %(limit)d run at once.") % said)
+
+    @cached_property
+    def _lines(self) -> list[tuple[str, int]]:
+        rows = NodeRun.objects.filter(execution=self.execution, superseded=False, status=N.PENDING, held=True)
+        return list(rows.order_by("pk").values_list("node", "pk"))
 
     def _ended(self, node: str) -> bool:
         row = self.own.get(node)

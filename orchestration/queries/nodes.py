@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from orchestration.engine.graph import Graph
 from orchestration.engine.states import EXECUTION_TERMINAL, ExecutionStatus, NodeStatus
 from orchestration.models import Execution, NodeRun
+from orchestration.store.versions import graph_of
 
 from .companions import companions
 from .events import instant
@@ -95,7 +96,13 @@ def run_json(run: NodeRun, now: datetime | None = None) -> dict[str, Any]:
         "finished_at": instant(run.finished_at),
         "duration_ms": duration_ms(run.started_at, run.finished_at),
         "progress": run.progress,
+        "items": _items(run),
     }
+
+
+def _items(run: NodeRun) -> dict[str, int] | None:
+    """Return how far a map is; None for what is none, or whose items have not been found."""
+    return None if run.items is None else {"count": run.items, "ok": run.ok, "failed": run.failed}
 
 
 def duration_ms(start: datetime | None, end: datetime | None) -> int | None:
@@ -111,9 +118,24 @@ def _unborn_status(execution: Execution) -> str:
 
 
 def _unborn(node: str, status: str) -> dict[str, Any]:
-    empty = {"started_at": None, "finished_at": None, "duration_ms": None, "progress": None}
+    empty = {"started_at": None, "finished_at": None, "duration_ms": None, "progress": None, "items": None}
     return {"node": node, "index": None, "for": None, "status": status, "attempt": 0, **empty}
 
 
+def of_nodes(execution: Execution) -> Q:
+    """Return the condition for rows of nodes as such: none of maps' items, which may be many thousands.
+
+    What undoes items, one after the other, stands for itself by the last of its rows.
+    """
+    graph = graph_of(execution.version_id)
+    undos = [undo for undo, node in graph.undos.items() if graph.nodes[node].items is not None]
+    if not undos:
+        return Q(index=-1)
+    rows = NodeRun.objects.filter(execution=execution, superseded=False, node__in=undos, index__gte=0)
+    begun = rows.exclude(status=NodeStatus.PENDING).values("node").annotate(last=Max("pk")).order_by()
+    return Q(index=-1) | Q(pk__in=list(begun.values_list("last", flat=True)))
+
+
 def _light(execution: Execution) -> QuerySet[NodeRun]:
-    return NodeRun.objects.filter(execution=execution, superseded=False).defer("result").order_by("id")
+    rows = NodeRun.objects.filter(of_nodes(execution), execution=execution, superseded=False)
+    return rows.defer("result").order_by("id")

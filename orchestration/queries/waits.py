@@ -24,8 +24,8 @@ OF_EACH = (
 
 
 def is_parked(run: NodeRun) -> bool:
-    """Say whether its body waits; a node that waits to be rescued has an error."""
-    return run.status == NodeStatus.WAITING and run.error is None
+    """Say whether its body waits; a node that waits to be rescued has an error, a map's own row its items."""
+    return run.status == NodeStatus.WAITING and run.error is None and run.items is None
 
 
 def waits_of(runs: Iterable[NodeRun]) -> dict[int, list[Wait]]:

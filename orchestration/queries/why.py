@@ -16,6 +16,7 @@ from orchestration.engine.states import NODE_LIVE, ExecutionStatus, NodeStatus
 from orchestration.models import Execution, NodeRun, Wait, WorkerNode
 from orchestration.store.versions import graph_of
 
+from .items import is_spread, with_running_items
 from .lists import held_by, live_worker_nodes
 from .nodes import RETRYING, display_status
 from .sentences import LEFT, Why
@@ -71,7 +72,8 @@ def explain(
         return _SENTENCES[status](execution, runs)
     if status is not ExecutionStatus.RUNNING:
         return None
-    return _why_nothing_runs(execution, runs, workers or Workers(), waits)
+    known = with_running_items(runs) if waits is None else runs
+    return _why_nothing_runs(execution, known, workers or Workers(), waits)
 
 
 def whys(executions: Sequence[Execution]) -> dict[uuid.UUID, Why]:
@@ -106,7 +108,8 @@ def _telling(executions: Sequence[Execution]) -> dict[uuid.UUID, list[NodeRun]]:
         asked |= Q(pk__in=parked) | Q(status=NodeStatus.RUNNING, lease_until__isnull=False)
     for run in rows.filter(asked, execution__in=large) if large else ():
         found.setdefault(run.execution_id, []).append(run)
-    for run in rows.filter(execution__in=small, status__in=NODE_LIVE):
+    own = list(rows.filter(execution__in=small, status__in=NODE_LIVE, index=-1))
+    for run in with_running_items(own):
         found.setdefault(run.execution_id, []).append(run)
     return found
 
@@ -138,11 +141,21 @@ def _why_nothing_runs(
             return sentence(execution, found)
     if found := [run for run in runs if is_parked(run)]:
         return why_some_parked(found, waits_of(found) if waits is None else waits)
+    if found := [run for run in runs if is_spread(run)]:
+        return Why(workers.why({run.queue for run in found}) or str(how_far(found[0])), found[0].node)
     if found := [run for status, run in shown if status == NodeStatus.WAITING]:
         return Why(_("Waiting at “%(node)s”.") % {"node": found[0].node}, found[0].node)
     ready = [run for status, run in shown if status == NodeStatus.READY]
     said = workers.why({run.queue for run in ready}) if ready else None
     return Why(said) if said else None
+
+
+def how_far(run: NodeRun) -> Why:
+    """Return how many of a map's items have ended."""
+    said = {"node": run.node, "done": run.ok, "failed": run.failed, "items": run.items}
+    if run.failed:
+        return Why(_("“%(node)s”: %(done)d of %(items)d items done, %(failed)d failed.") % said, run.node)
+    return Why(_("“%(node)s”: %(done)d of %(items)d items done.") % said, run.node)
 
 
 def _retrying(execution: Execution, found: Sequence[NodeRun]) -> Why:

@@ -26,7 +26,7 @@ from orchestration.engine.errors import (
     Igon7Error,
     NodeCancelled,
     NodeTimeout,
-    NotInTransaction,
+    NotAList,
     NotSerialisable,
     PayloadTooLarge,
     RepeatExhausted,
@@ -39,6 +39,7 @@ from orchestration.engine.retry import Asked
 from orchestration.engine.states import Outcome
 from orchestration.store.journal import ran_key
 
+from .maps import Found
 from .seat import Held
 
 _FOR_GOOD = (
@@ -48,7 +49,7 @@ _FOR_GOOD = (
     DurableInStep,
     RepeatExhausted,
     ApprovalRejected,
-    NotInTransaction,
+    NotAList,
     SystemExit,
 )
 TRACEBACK_LIMIT = 32 * 1024
@@ -188,10 +189,12 @@ def to_result(
     if outcome is Outcome.SUSPENDED:
         ran = _ran(held) + took if spec.timeout is not None else None
         return Result(key, outcome, waits=held.waits, ran=ran, **about)
+    if outcome is Outcome.SUCCEEDED and isinstance(value, Found):
+        return Result(key, Outcome.SPREAD, spread=value.count, **about)
     if outcome is Outcome.SUCCEEDED:
         try:
             ctx.check_reached()
-            text = dump_payload(value, f'The result of node "{key.node}"', settings.IGON7_PAYLOAD_LIMIT)
+            text = dump_payload(value, f'The result of node "{key}"', settings.IGON7_PAYLOAD_LIMIT)
         except (NotSerialisable, PayloadTooLarge, ReplayDiverged) as error:
             return Result(key, Outcome.FAILED, error=describe(error), asked=False, **about)
         except Exception as error:  # an author's __iter__, model_dump or property raised

@@ -186,7 +186,7 @@ class Look:
         if self.policy.scope == "workflow":
             about |= {"workflow": self._graph.name, "node": spec.id}
         if self._held.claim.key.index >= 0:
-            about["item"] = getattr(ctx, "item", self._held.claim.key.index)
+            about["item"] = ctx.item
         if self.policy.key_fn is not None:
             return about | {"key": _own_key(self.policy.key_fn, ctx)}
         about |= {"input": ctx.input, "results": {node: ctx.results.get(node) for node in ctx.results}}

@@ -136,8 +136,8 @@ class Context(ApprovalCalls, EventCalls, ChildCalls):
     @property
     def idempotency_key(self) -> str:
         """The same for every attempt of this node run: for services that deduplicate."""
-        whom = self._held.claim.key.for_node
-        plain = f"{self.execution_id}:{self.node_id}" + (f":{whom}" if whom else "")
+        key = self._held.claim.key
+        plain = f"{self.execution_id}:{key}" + (f":{key.for_node}" if key.for_node else "")
         return f"{plain}:{self._times_undone}" if self._times_undone else plain
 
     @cached_property
@@ -150,7 +150,7 @@ class Context(ApprovalCalls, EventCalls, ChildCalls):
             return 0
         else:
             whom = key.for_node or key.node
-        return patiently(lambda: memory.times_undone(self._held.claim.execution_id, undo, whom))
+        return patiently(lambda: memory.times_undone(self._held.claim.execution_id, undo, whom, key.index))
 
     @property
     def error(self) -> Failure | None:
@@ -167,7 +167,29 @@ class Context(ApprovalCalls, EventCalls, ChildCalls):
         return Failure(found.get("type", ""), found.get("message", ""), found["node"]) if found else None
 
     def _load_results(self, nodes: list[str]) -> dict[str, Any]:
-        return patiently(lambda: memory.results_of(self._held.claim.execution_id, nodes))
+        return patiently(lambda: self._read_results(nodes))
+
+    def _read_results(self, nodes: list[str]) -> dict[str, Any]:
+        """Read results; what undoes an item sees what that item gave."""
+        key, id = self._held.claim.key, self._held.claim.execution_id
+        found = memory.results_of(id, [node for node in nodes if key.index < 0 or node != key.for_node])
+        if (
+            key.index >= 0
+            and key.for_node in nodes
+            and (own := memory.result_of_item(id, key.for_node, key.index))
+        ):
+            found[key.for_node] = own
+        return found
+
+    @property
+    def index(self) -> int | None:
+        """In a map: which of its items this is, from 0; else None."""
+        return self._held.claim.key.index if self._held.claim.key.index >= 0 else None
+
+    @cached_property
+    def item(self) -> Any:
+        """In a map: the item, or with a batch_size the list of them; else None."""
+        return json.loads(self._held.item) if self._held.item is not None else None
 
     def _about(self) -> dict[str, Any]:
         return patiently(lambda: memory.input_of(self._held.claim.execution_id))
@@ -246,7 +268,7 @@ class AsyncContext(AsyncApprovalCalls, AsyncEventCalls, AsyncChildCalls, Context
         _ = self._error, self._times_undone
 
     def _load_results(self, nodes: list[str]) -> dict[str, Any]:
-        return memory.results_of(self._held.claim.execution_id, nodes)
+        return self._read_results(nodes)
 
     def _about(self) -> dict[str, Any]:
         return self._known_about
@@ -287,7 +309,8 @@ class AsyncContext(AsyncApprovalCalls, AsyncEventCalls, AsyncChildCalls, Context
 def _upstream(graph: Graph, key: Key, spec: NodeSpec) -> tuple[str, ...]:
     """Return whose results the body sees: a rescuer what the node saw for which it runs, an undo that node's too."""
     if not key.for_node:
-        return spec.depends_on
+        over = spec.items.over if spec.items is not None and key.index >= 0 else None
+        return tuple(node for node in spec.depends_on if node != over)  # an item is not sent the whole list
     own = (graph.undos[key.node],) if key.node in graph.undos else ()
     return tuple(dict.fromkeys([*graph.nodes[owner(graph, key)].depends_on, *own]))
 

@@ -24,10 +24,11 @@ from orchestration.store.outcomes import Settled
 from orchestration.store.settle import Report, settle, settle_waves
 from orchestration.store.versions import graph_of
 
-from . import bodies
+from . import bodies, maps
 from .caching import cached
 from .context import Context
 from .heartbeat import flush
+from .maps import finding
 from .seat import Held, Seat
 from .waiter import Waiter
 
@@ -217,7 +218,8 @@ class Lane:
         """Find the claim's body; without one, the outcome is *blocked*, with the sentence that says why."""
         graph = graph_of(held.claim.version_id)
         try:
-            spec, body = body_of(graph, held.claim.key.node, cached)
+            own = finding if held.claim.key.index < 0 else None
+            spec, body = body_of(graph, held.claim.key.node, cached, finding=own)
         except UnknownTask as error:
             about = {
                 "type": "UnknownTask",
@@ -231,6 +233,9 @@ class Lane:
             return None
         if held.claim.parked and held.journal is None:
             self._read_journals(held)
+        if held.claim.key.index >= 0 and held.item is None:
+            near = [each for each in [held, *self.pending] if each.claim.key.index >= 0]
+            maps.read([(each, graph_of(each.claim.version_id)) for each in near])
         return graph, spec, body
 
     def _read_journals(self, held: Held) -> None:
@@ -274,4 +279,4 @@ class Lane:
 
 
 def _name(claim: Claim) -> str:
-    return f'node "{claim.key.node}" of execution {claim.execution_id} (attempt {claim.attempt})'
+    return f'node "{claim.key}" of execution {claim.execution_id} (attempt {claim.attempt})'

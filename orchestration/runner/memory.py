@@ -11,7 +11,8 @@ from typing import Any
 
 from django.db import connection
 
-from orchestration.store import sql
+from orchestration.engine.states import NodeStatus
+from orchestration.store import items, sql
 from orchestration.store.sql import execute
 
 BOUND = 16 * 1024 * 1024
@@ -70,21 +71,35 @@ def error_of(execution_id: uuid.UUID, nodes: Sequence[str]) -> dict[str, Any] | 
     return {"node": node, **json.loads(found[node] or "{}")} if node is not None else None
 
 
-def times_undone(execution_id: uuid.UUID, undo: str, whom: str) -> int:
+def times_undone(execution_id: uuid.UUID, undo: str, whom: str, index: int = -1) -> int:
     """Return how often this undo has succeeded in what has been set aside since."""
     query = (
-        "SELECT count(*) FROM orchestration_noderun WHERE execution_id = %s AND node = %s AND for_node = %s"
-        " AND superseded AND status = 'succeeded'"
+        'SELECT count(*) FROM orchestration_noderun WHERE execution_id = %s AND node = %s AND "index" = %s'
+        " AND for_node = %s AND superseded AND status = 'succeeded'"
     )
-    return int(execute(connection, query, [sql.key(connection, execution_id), undo, whom])[0][0])
+    return int(execute(connection, query, [sql.key(connection, execution_id), undo, index, whom])[0][0])
 
 
 def results_of(execution_id: uuid.UUID, nodes: Iterable[str]) -> dict[str, tuple[str, str | None]]:
-    """Return status and result (JSON text) of the present rows of these nodes."""
+    """Return status and result (JSON text) of the present rows of these nodes; of a map, its items' in one list."""
     condition, param = sql.one_of(connection, "node", list(nodes), "text")
     query = (
-        f"SELECT node, status, {sql.json_text(connection, 'result')} FROM orchestration_noderun"
+        f"SELECT node, status, {sql.json_text(connection, 'result')}, items FROM orchestration_noderun"
         f' WHERE execution_id = %s AND NOT superseded AND "index" = -1 AND {condition}'
     )
     rows = execute(connection, query, [sql.key(connection, execution_id), param])
-    return {row[0]: (row[1], row[2]) for row in rows}
+    found = {row[0]: (row[1], row[2]) for row in rows}
+    for node, status, _, count in rows:
+        if count and status == NodeStatus.SUCCEEDED:
+            found[node] = (status, items.results(execution_id, node, count))
+    return found
+
+
+def result_of_item(execution_id: uuid.UUID, node: str, index: int) -> tuple[str, str | None] | None:
+    """Return status and result (JSON text) of one of a map's items."""
+    query = (
+        f"SELECT status, {sql.json_text(connection, 'result')} FROM orchestration_noderun WHERE execution_id = %s"
+        ' AND NOT superseded AND node = %s AND "index" = %s'
+    )
+    rows = execute(connection, query, [sql.key(connection, execution_id), node, index])
+    return (rows[0][0], rows[0][1]) if rows else None

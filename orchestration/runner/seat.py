@@ -43,6 +43,7 @@ class Held:
     journal: dict[str, Entry] | None = None  # what its body's durable calls gave before, once it is read
     waits: tuple[Wait, ...] = ()  # the body has asked to wait for these: nothing else counts that it says
     more: dict[str, Any] | None = None  # what else its last event is to say
+    item: str | None = None  # of a map, as JSON text
 
     @property
     def is_in_body(self) -> bool:
@@ -66,7 +67,6 @@ class Seat:
     # Who claims: one lane at a time, so that a row lost repeatedly can be claimed alone.
     claiming: threading.RLock = field(default_factory=threading.RLock)
     solo: bool = False
-    writing: bool = False  # a body is in a transaction that keeps everybody else from writing, as on SQLite
 
     @property
     def label(self) -> str:

@@ -13,6 +13,8 @@ from orchestration.store.outcomes import Settled
 from orchestration.store.settle import settle, settle_waves
 from orchestration.store.versions import graph_of
 
+from .maps import finding
+
 
 def sweep() -> None:
     """Take up expired leases, passed deadlines, unsettled verdicts, and blocked nodes whose code is here."""
@@ -51,7 +53,7 @@ def unblock() -> None:
     here: dict[uuid.UUID, set[str]] = {}
     for execution_id, version_id, node in leases.blocked():
         try:
-            body_of(graph_of(version_id), node)
+            body_of(graph_of(version_id), node, finding=finding)
         except UnknownTask:
             continue
         here.setdefault(execution_id, set()).add(node)

@@ -16,7 +16,7 @@ from orchestration.engine.recovery import helpers
 from orchestration.engine.states import ExecutionStatus, NodeStatus
 from orchestration.engine.view import Key, Row
 
-from . import children, journal, sql
+from . import children, items, journal, lines, sql
 from .locked import Locked, lock_one, read_rows, rows_statement
 from .outcomes import as_pairs, close, in_pairs
 from .settle import settle_waves
@@ -33,16 +33,19 @@ def retry(
     node: str | None = None,
     input: str | None = None,
     using: str = DEFAULT_DB_ALIAS,
+    *,
+    index: int = -1,
 ) -> None:
-    """Reopen an ended execution where it failed, or from a node, which may be given an input of its own (JSON text).
+    """Reopen an ended execution where it failed, or from a node (of a map, one item), which may be given an input of
+    its own (JSON text).
 
     Raises IllegalMove, UnknownExecution.
     """
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
         item = lock_one(connection, id)
-        reopen(connection, item, about, node)
-        _finish(connection, item, node, input)
+        reopen(connection, item, about, node, index=index)
+        _finish(connection, item, Key(node, index) if node is not None else None, input)
     settle_waves(id, using)
 
 
@@ -65,7 +68,7 @@ def attend(
     with transaction.atomic(using=using, savepoint=False):
         item = lock_one(connection, id)
         decide(connection, item, node, decision, about, result, ended_too=ended_too)
-        _finish(connection, item, node, input)
+        _finish(connection, item, Key(node), input)
         if decision == "retry" and (row := item.view.rows.get(Key(node))) is not None:
             anew = journal.forget if _begins_anew(row) else journal.ask_anew
             anew(connection, item.times[row.key].id)
@@ -94,6 +97,9 @@ def decide(
     elif node in item.graph.nodes:
         near = [*others_with_rows(item.graph, Key(node)), *helpers(item.graph, node)]
         _load(connection, item, {node, *near}, keep)
+        if item.graph.nodes[node].items is not None and decision == "retry":
+            _load(connection, item, {node}, keep, of_maps=True)
+        lines.load(connection, item, Key(node))
     item.run(attention.attend(item.graph, item.view, node, decision, about, result, item.id))
 
 
@@ -105,6 +111,7 @@ def reopen(
     *,
     keep: bool = True,
     decision: str = "",
+    index: int = -1,
 ) -> None:
     """Note what a retry does. Raises IllegalMove."""
     verbs.check("retry", item.view.status, item.id, node)
@@ -117,22 +124,33 @@ def reopen(
         item.cause = {"verb": "retry", **about, "at": item.now.isoformat()}
         if item.graph.timeout is not None:
             item.timeout_at = item.now + dt.timedelta(seconds=item.graph.timeout)
-    item.run(redo.retry(item.graph, item.view, about, item.id, node, whole=whole))
+    again = redo.retry(
+        item.graph,
+        item.view,
+        about,
+        item.id,
+        node,
+        index=index,
+        whole=whole,
+        anew=decision in ("skip", "supply"),
+    )
+    item.run(again)
 
 
-def _finish(connection: BaseDatabaseWrapper, item: Locked, node: str | None, input: str | None) -> None:
+def _finish(connection: BaseDatabaseWrapper, item: Locked, key: Key | None, input: str | None) -> None:
     close(connection, [item])
     write(connection, [item])
     tried = _tried_again(item) if input is None else []
     journal.carry(connection, tried)
+    items.carry(connection, _maps_again(item))
     if item.children:
         children.carry(connection, tried)
-    if node is not None and input is not None:
-        journal.forget(connection, item.times[Key(node)].id)
-        children.forget(connection, item.times[Key(node)].id)
+    if key is not None and input is not None:
+        journal.forget(connection, item.times[key].id)
+        children.forget(connection, item.times[key].id)
         # What it sees in the place of the execution's input; nobody else does.
         text = "UPDATE orchestration_noderun SET input = %s WHERE id = %s"
-        execute(connection, text, [input, item.times[Key(node)].id])
+        execute(connection, text, [input, item.times[key].id])
     wake(connection)
 
 
@@ -147,6 +165,16 @@ def _tried_again(item: Locked) -> list[tuple[int, int]]:
     return [(old, id) for old, id in ended if old is not None and id is not None]
 
 
+def _maps_again(item: Locked) -> list[tuple[int, int]]:
+    """Return (old, new) ids of the rows of maps that keep some of their items."""
+    found = []
+    for row, times in item.superseded:
+        new = item.view.rows.get(row.key)
+        if row.key.index < 0 and row.items is not None and new is not None and new.items is not None:
+            found.append((times.id, item.times[row.key].id))
+    return [(old, id) for old, id in found if old is not None and id is not None]
+
+
 # --- loading no more than is touched ---------------------------------------------------------------
 
 
@@ -156,8 +184,9 @@ def _load_for_retry(connection: BaseDatabaseWrapper, item: Locked, node: str | N
         aside = {node} | item.graph.descendants([node])
         parents = {parent for name in aside for parent in item.graph.nodes[name].depends_on}
         near = {name for each in aside for name in helpers(item.graph, each)}
-        _load(connection, item, aside | parents | near, keep)
-        rows = [row for key, row in item.view.rows.items() if key.node in aside]
+        _load(connection, item, aside, keep, of_maps=True)
+        _load(connection, item, (parents | near) - aside, keep)
+        rows = [row for key, row in item.view.rows.items() if key.node in aside and key.index < 0]
         if sum(row.status is NodeStatus.FAILED for row in rows) == item.view.failures:
             return False
     everything = ("n.execution_id = %s", [sql.key(connection, item.id)])
@@ -171,7 +200,9 @@ def _is_settled(item: Locked) -> bool:
     return over and not item.view.doomed and not item.graph.undos
 
 
-def _load(connection: BaseDatabaseWrapper, item: Locked, nodes: set[str], keep: bool) -> None:
+def _load(
+    connection: BaseDatabaseWrapper, item: Locked, nodes: set[str], keep: bool, *, of_maps: bool = False
+) -> None:
     pairs = as_pairs(connection, [(item.id, node) for node in sorted(nodes)])
-    statement = rows_statement(connection, in_pairs(connection), [pairs], keep=keep)
+    statement = rows_statement(connection, in_pairs(connection, items=of_maps), [pairs], keep=keep)
     read_rows({item.id: item}, execute(connection, *statement))

@@ -16,6 +16,7 @@ from orchestration.engine.view import Key, View
 from orchestration.models import WorkflowVersion
 
 from . import ids, sql
+from .items import carry_to
 from .locked import Locked, lock_one
 from .settle import settle_waves
 from .sql import Statement, execute, run
@@ -35,7 +36,8 @@ class Plan:
 
     @property
     def kept(self) -> dict[str, NodeStatus]:
-        return {key.node: status for key, (_, status, _) in self.rows.items() if not key.for_node}
+        rows = self.rows.items()
+        return {key.node: status for key, (_, status, _) in rows if not key.for_node and key.index < 0}
 
 
 def fork(
@@ -63,6 +65,9 @@ def fork(
             connection,
             [insertion(connection, rows), _copy(connection, item, planned), *births(connection, [item])],
         )
+        maps = [key.node for key in planned.rows if key.index < 0 and graph.nodes[key.node].items is not None]
+        if maps:
+            carry_to(connection, source, item.id, maps)
         wake(connection)
     settle_waves(item.id, using)
     return item.id
@@ -74,7 +79,8 @@ def plan(connection: BaseDatabaseWrapper, source: uuid.UUID, graph: Graph, node:
     undone, undo_names = sql.one_of(connection, "node", list(graph.undos), "text")
     text = (
         'SELECT id, node, "index", for_node, status, attempt FROM orchestration_noderun WHERE execution_id = %s'
-        f" AND NOT superseded AND ({condition} OR status = 'failed' AND {undone}) ORDER BY started_at, id"
+        f" AND NOT superseded AND ({condition} OR status = 'failed' AND ({undone} OR \"index\" >= 0))"
+        " ORDER BY started_at, id"
     )
     rows = execute(connection, text, [sql.key(connection, source), param, undo_names])
     found = {Key(*row[1:4]): (row[0], NodeStatus(row[4]), row[5]) for row in rows}
@@ -82,7 +88,10 @@ def plan(connection: BaseDatabaseWrapper, source: uuid.UUID, graph: Graph, node:
     return Plan({key: found[key] for key in found if key in kept})
 
 
-_SAME = '"node", "index", for_node, labels, queue, lane, priority, status, attempt, ok, failed, skipped, result, error'
+_SAME = (
+    '"node", "index", for_node, labels, queue, lane, priority, status, attempt, ok, failed, skipped, items, born,'
+    " result, error"
+)
 
 
 def _copy(connection: BaseDatabaseWrapper, item: Locked, planned: Plan) -> Statement:

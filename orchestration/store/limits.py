@@ -14,7 +14,7 @@ from orchestration.engine.policies import type_names
 from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key
 
-from . import clock
+from . import clock, lines, sql
 from .locked import Locked, load_rows, lock, read_uuid
 from .outcomes import as_pairs, close, dependents, in_pairs
 from .settle import settle_waves
@@ -44,8 +44,11 @@ def expire(id: uuid.UUID, key: Key, using: str = DEFAULT_DB_ALIAS) -> bool:
     with transaction.atomic(using=using, savepoint=False):
         items = lock(connection, [id], graph_of, skip=True)
         for item in items.values():
-            nodes = [(id, key.node), *dependents([(item.graph, id, key)])]
+            nodes = dependents([(item.graph, id, key)])
+            own = 'n.execution_id = %s AND n.node = %s AND n."index" = %s AND n.for_node = %s'
+            load_rows(connection, items, own, [sql.key(connection, id), *key])
             load_rows(connection, items, in_pairs(connection), [as_pairs(connection, nodes)])
+            lines.load(connection, item, key)
             if (error := _overdue(item, key)) is None:
                 return False
             item.run(overdue(item.graph, item.view, key, _described(error)))

@@ -141,9 +141,12 @@ class Locked:
         """Forget what has been written, so that this can be decided on again."""
         self.events, self.superseded, self.ready, self.touched = [], [], {}, {}
         self.output, self.cause = None, None
-        # Running rows are claims in hand; pending ones change with a line in the log; ready ones anybody may claim.
+        # Running rows are claims in hand; pending ones, and maps that wait for their items, change with a line in the
+        # log; ready ones anybody may claim.
         kept = {NodeStatus.RUNNING, NodeStatus.PENDING}
-        self.view.rows = {key: row for key, row in self.view.rows.items() if row.status in kept}
+        self.view.rows = {
+            key: row for key, row in self.view.rows.items() if row.status in kept or row.is_spread
+        }
         self.times = {key: times for key, times in self.times.items() if key in self.view.rows}
         for times in self.times.values():
             times.claimed = False
@@ -201,7 +204,7 @@ class Locked:
                 self._limit(key, times)
             case Park():
                 times.parked += 1
-            case Judge():
+            case Judge(_, verdict) if verdict:
                 self.due.append(key)
             case Start():
                 times.started_at = times.started_at or at or self.now
@@ -229,7 +232,7 @@ def elapsed(item: Locked) -> float | None:
 
 _ROW = (
     "id, execution_id, node, index, for_node, status, attempt, losses, started_at, held, verdict, ok, failed, skipped,"
-    " fence, ready_at, available_at, finished_at, alone, expires_at, deadline_at, result, error"
+    " fence, ready_at, available_at, finished_at, alone, expires_at, deadline_at, items, born, result, error"
 )
 
 
@@ -240,15 +243,23 @@ def row_columns(connection: BaseDatabaseWrapper) -> str:
 
 
 def rows_statement(
-    connection: BaseDatabaseWrapper, where: str, params: list[Any], *, keep: bool = True
+    connection: BaseDatabaseWrapper,
+    where: str,
+    params: list[Any],
+    *,
+    keep: bool = True,
+    most: int | None = None,
 ) -> Statement:
-    """Return what reads the present node runs that meet the condition (on n); with `keep`, nobody may claim them."""
+    """Return what reads the present node runs that meet the condition (on n), or the first; with `keep`, nobody may
+    claim them.
+    """
     locking = sql.for_update(connection, of="n") if keep else ""
+    limit, more = ("LIMIT %s", [most]) if most is not None else ("", list[Any]())
     text = (
         f"SELECT {row_columns(connection)} FROM orchestration_noderun n"
-        f" WHERE NOT n.superseded AND ({where}) ORDER BY n.id {locking}"
+        f" WHERE NOT n.superseded AND ({where}) ORDER BY n.id {limit} {locking}"
     )
-    return text, params
+    return text, [*params, *more]
 
 
 def read_rows(items: dict[uuid.UUID, Locked], rows: Rows) -> None:
@@ -281,8 +292,10 @@ def read_row(item: Locked, found: Sequence[Any]) -> None:
         ok=found[11],
         failed=found[12],
         skipped=found[13],
-        result=found[21],
-        error=json.loads(found[22]) if found[22] else None,
+        items=found[21],
+        born=found[22],
+        result=found[23],
+        error=json.loads(found[24]) if found[24] else None,
     )
     at = lambda value: clock.read(value) if value is not None else None  # noqa: E731
     item.times[key] = Times(

@@ -15,9 +15,11 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from orchestration.engine.decide import Result, decide, finish, wave
 from orchestration.engine.follow import others_with_rows
 from orchestration.engine.graph import Graph
+from orchestration.engine.items import CONCLUDE
 from orchestration.engine.states import NodeStatus, Outcome
-from orchestration.engine.view import Key
+from orchestration.engine.view import Birth, Command, Key
 
+from . import items as items_
 from . import sql, undoing
 from .claim import Claim
 from .locked import Locked, elapsed, load_rows
@@ -75,8 +77,9 @@ def close(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
             load_rows(connection, byid, in_pairs(connection), [as_pairs(connection, pairs)])
         for item, key in batch:
             item.due.remove(key)
-            item.run(wave(item.graph, item.view, key))
-        left -= len(batch)
+            if item.view.rows[key].verdict == CONCLUDE:
+                items_.load_failed(connection, item, key.node)
+            left -= _settled_by(item, wave(item.graph, item.view, key))
     for item in items:
         undoing.go_on(connection, item)
         if not undoing.begin(connection, item) and (commands := finish(item.view, elapsed(item))):
@@ -87,30 +90,52 @@ def close(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:
             item.run(unconsumed(connection, item))
 
 
+def _settled_by(item: Locked, commands: list[Command]) -> int:
+    """Carry out what follows from a verdict; return how many rows it settled or bore."""
+    item.run(commands)
+    return max(1, sum(isinstance(command, Birth) for command in commands))
+
+
 def _output(connection: BaseDatabaseWrapper, item: Locked) -> str | None:
     """Return the output as JSON text: the named node's result, or every sink's by name; None past the limit."""
     nodes = [item.graph.output] if item.graph.output is not None else list(item.graph.sinks)
-    found = {key.node: row.result for key, row in item.view.rows.items() if key in item.touched}
+    rows = item.view.rows.items()
+    found = {key.node: (row.result, row.items) for key, row in rows if key in item.touched and key.index < 0}
     if others := [node for node in nodes if node not in found]:
         found |= _results(connection, item, others)
+    limit = settings.IGON7_PAYLOAD_LIMIT
+    texts = {
+        node: items_.output_of(connection, item, node, count, limit) if count and text is None else text
+        for node, (text, count) in found.items()
+        if node in nodes
+    }
     if item.graph.output is not None:
-        return found.get(item.graph.output)
+        return _if_fits(texts.get(item.graph.output), limit)
+    if any(texts.get(node) is None and count for node, (_, count) in found.items()):
+        return None  # a map's results that are past the limit themselves
     parts = [
-        f"{json.dumps(node, ensure_ascii=False)}:{found[node]}"
+        f"{json.dumps(node, ensure_ascii=False)}:{texts[node]}"
         for node in nodes
-        if found.get(node) is not None
+        if texts.get(node) is not None
     ]
-    output = "{" + ",".join(parts) + "}"
-    return output if len(output.encode()) <= settings.IGON7_PAYLOAD_LIMIT else None
+    return _if_fits("{" + ",".join(parts) + "}", limit)
 
 
-def _results(connection: BaseDatabaseWrapper, item: Locked, nodes: list[str]) -> dict[str, str | None]:
+def _if_fits(text: str | None, limit: int) -> str | None:
+    return text if text is not None and len(text.encode()) <= limit else None
+
+
+def _results(
+    connection: BaseDatabaseWrapper, item: Locked, nodes: list[str]
+) -> dict[str, tuple[str | None, int | None]]:
+    """Return each node's result, and of a map how many items it has."""
     condition, param = sql.one_of(connection, "n.node", nodes, "text")
     text = (
-        f"SELECT n.node, {sql.json_text(connection, 'n.result')} FROM orchestration_noderun n"
-        f" WHERE n.execution_id = %s AND NOT n.superseded AND {condition}"
+        f"SELECT n.node, {sql.json_text(connection, 'n.result')}, n.items FROM orchestration_noderun n"
+        f' WHERE n.execution_id = %s AND n."index" = -1 AND NOT n.superseded AND {condition}'
     )
-    return dict(execute(connection, text, [sql.key(connection, item.id), param]))
+    rows = execute(connection, text, [sql.key(connection, item.id), param])
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 # --- dependents that may have a row already --------------------------------------------------------
@@ -125,10 +150,11 @@ def dependents(settled: Iterable[tuple[Graph, uuid.UUID, Key]]) -> list[tuple[uu
 _PAIR = {"execution_id": "uuid", "node": "text"}
 
 
-def in_pairs(connection: BaseDatabaseWrapper) -> str:
-    """Return the condition (on n) for the parameter that `as_pairs` makes."""
+def in_pairs(connection: BaseDatabaseWrapper, *, items: bool = False) -> str:
+    """Return the condition (on n) for the parameter that `as_pairs` makes; with `items`, also the rows of maps'."""
     pairs = sql.recordset(connection.vendor, _PAIR)
-    return f"(n.execution_id, n.node) IN (SELECT r.execution_id, r.node FROM {pairs})"
+    own = "" if items else ' AND n."index" = -1'
+    return f"(n.execution_id, n.node) IN (SELECT r.execution_id, r.node FROM {pairs}){own}"
 
 
 def as_pairs(connection: BaseDatabaseWrapper, pairs: Iterable[tuple[uuid.UUID, str]]) -> str:

@@ -11,11 +11,12 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import transaction as django_transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from orchestration.engine.line import lines_of
 from orchestration.engine.states import Outcome
 from orchestration.engine.verbs import fail_fast
 from orchestration.engine.view import Key
 
-from . import clock, owed, sql
+from . import clock, lines, owed, sql
 from .along import Along
 from .claim import Claim
 from .locked import (
@@ -167,7 +168,7 @@ def _reading(connection: BaseDatabaseWrapper, outcomes: Sequence[Settled]) -> li
         about = as_pairs(connection, pairs)
         # A statement of its own: joined by OR, neither half would use its index.
         reading.append(rows_statement(connection, in_pairs(connection), [about], keep=False))
-    return reading
+    return [*reading, *lines.reading(connection, ((o.claim, o.result.key) for o in outcomes))]
 
 
 # --- by what is known: one round trip --------------------------------------------------------------
@@ -237,7 +238,9 @@ def _known(outcomes: Sequence[Settled], along: Along) -> dict[uuid.UUID, Locked]
 
 
 def _knows_dependents(item: Locked, key: Key) -> bool:
-    """Say whether each dependent that may have a row is known; whom a rescuer serves is read under the lock."""
-    return not key.for_node and all(
-        Key(node) in item.view.rows for _, node in dependents([(item.graph, item.id, key)])
-    )
+    """Say whether each dependent that may have a row is known; whom a rescuer serves, and who stands in line, is read
+    under the lock.
+    """
+    if key.for_node or any(lines_of(item.graph, key)):
+        return False
+    return all(Key(node) in item.view.rows for _, node in dependents([(item.graph, item.id, key)]))

@@ -56,6 +56,12 @@ def succeeded(connection: BaseDatabaseWrapper, item: Locked) -> list[Key]:
         if key.node in names and item.view.rows[key].status is NodeStatus.SUCCEEDED:
             began[key] = times.started_at or item.now, times.id or 0
     open_ = [
-        key for key in began if key.node not in item.graph.undos and undo_of(item.graph, key) not in began
+        key
+        for key in began
+        if key.node not in item.graph.undos
+        and not (
+            item.graph.nodes[key.node].items is not None and key.index < 0
+        )  # its items did what is to be undone
+        and undo_of(item.graph, key) not in began
     ]
     return sorted(open_, key=lambda key: began[key], reverse=True)

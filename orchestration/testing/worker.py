@@ -22,6 +22,7 @@ from orchestration.runner.async_lane import AsyncLane
 from orchestration.runner.family import make_task
 from orchestration.runner.heartbeat import Heartbeat
 from orchestration.runner.lanes import Lane
+from orchestration.runner.maps import finding
 from orchestration.runner.seat import Held, Seat
 from orchestration.runner.sync_lane import SyncLane
 from orchestration.store import sql
@@ -45,7 +46,8 @@ class _StandIns(Lane):
             return found
         graph, spec, _ = found
         stand_in = _as_async(body) if spec.lane == "async" else body
-        return graph, *registry.body_of(graph, spec.id, instead=stand_in)
+        own = finding if held.claim.key.index < 0 else None
+        return graph, *registry.body_of(graph, spec.id, instead=stand_in, finding=own)
 
 
 def _as_async(body: Body) -> Body:

@@ -15,6 +15,7 @@ from orchestration.engine.errors import IllegalMove
 from orchestration.engine.expressions import parse, truth
 from orchestration.engine.fold import Folded, fold
 from orchestration.engine.graph import Graph
+from orchestration.engine.line import in_line
 from orchestration.engine.parking import Wait, wake
 from orchestration.engine.policies import AtLeast, Join
 from orchestration.engine.recovery import key_of, owner, served
@@ -104,6 +105,8 @@ class Simulation:
             about.setdefault("error", ERROR)
         if outcome is Outcome.SUSPENDED:
             about.setdefault("waits", (Wait("go#1", "signal", "go"),))
+        if outcome is Outcome.SUCCEEDED and self._is_map(key):
+            outcome, about = Outcome.SPREAD, {"spread": len(key.node) * 7 % 5 + len(self.graph.nodes) % 2}
         result = Result(key, outcome, duration=1.5, queued=0.5, worker="w/1", **about)
         self._run(self._twice(lambda: decide(self.graph, self.view, result)))
         self._fail_fast()
@@ -113,6 +116,7 @@ class Simulation:
         while self.due and waves:
             key = self.due.pop(0)
             self._run(self._twice(partial(wave, self.graph, self.view, key)))
+            self._fail_fast()
             waves -= 1
         self._compensate()
         if not (
@@ -138,7 +142,9 @@ class Simulation:
         stand = [
             key
             for key in done
-            if self.graph.nodes[key.node].compensate and undo_of(self.graph, key) not in done
+            if not self._is_map(key)
+            and self.graph.nodes[key.node].compensate
+            and undo_of(self.graph, key) not in done
         ]
         return sorted(stand, key=self.claimed.index, reverse=True)
 
@@ -174,7 +180,8 @@ class Simulation:
         graph = self.__dict__.pop("graph")  # which nothing changes, and nothing can copy
         before = {**deepcopy(self.__dict__), "graph": graph}
         self.graph = graph
-        self._run(redo.retry(self.graph, self.view, ABOUT, "0190", node))
+        anew = decision in ("skip", "supply")
+        self._run(redo.retry(self.graph, self.view, ABOUT, "0190", node, anew=anew))
         try:
             self.attend(node, decision)
         except IllegalMove:
@@ -215,14 +222,14 @@ class Simulation:
         return self.view.status
 
     def statuses(self) -> dict[str, str]:
-        return {key.node: row.status.value for key, row in self.view.rows.items()}
+        return {key.node: row.status.value for key, row in self.view.rows.items() if key.index < 0}
 
     def types(self, node: str | None = None) -> list[str]:
         return [event["type"] for event in self.events if node is None or event["node"] == node]
 
     def finish_fairly(self) -> None:
         """From here on every body succeeds, code is there, and nobody keeps the execution paused."""
-        for _ in range(20 * len(self.graph.nodes) + 20):
+        for _ in range(60 * len(self.graph.nodes) + 60):
             if self.view.status.is_terminal:
                 return
             if self.view.status is E.PAUSED:
@@ -289,6 +296,9 @@ class Simulation:
         self._check_holds()
         for key, row in self.view.rows.items():
             self._check_row(key, row)
+            if row.is_spread:
+                self._check_items(key, row)
+        self._check_bounds()
         self._check_nothing_is_forgotten()
         if self.view.status.is_terminal:
             self._check_end()
@@ -308,14 +318,20 @@ class Simulation:
         view, rows = self.view, list(self.view.rows.values())
         assert view.open == sum(not row.status.is_terminal for row in rows)
         assert view.blocked == sum(row.status is N.BLOCKED for row in rows)
-        failed = [row for row in rows if row.status is N.FAILED and not self.graph.is_rescuer(row.key.node)]
+        failed = [
+            row
+            for row in rows
+            if row.status is N.FAILED
+            and not self.graph.is_rescuer(row.key.node)
+            and not self._is_item(row.key)
+        ]
         assert view.failures == len(failed) + view.expired
         assert (view.error is not None) == bool(view.failures)
 
     def _check_holds(self) -> None:
         paused, blocked = self.view.status is E.PAUSED, self.view.blocked > 0
         for row in self.view.rows.values():
-            assert row.held == (paused and row.status is N.READY)
+            assert row.held == (paused and row.status is N.READY) or in_line(row)
         if self.view.status in (E.RUNNING, E.BLOCKED):
             assert blocked == (self.view.status is E.BLOCKED)
         if self.view.status is E.CANCELLING:
@@ -328,7 +344,10 @@ class Simulation:
         if row.status.is_terminal:
             now = (row.status, row.result, row.attempt)
             assert self.ended.setdefault(key, now) == now, "what has ended changes no more"
-        if row.status is N.WAITING and not row.parked:
+        if in_line(row):
+            assert self._is_item(key) or self._may_run(key.node)
+            return
+        if row.status is N.WAITING and not row.parked and not row.is_spread:
             awaited = [
                 r for k, r in self.view.rows.items() if k.for_node in (key.node, key.for_node) and k != key
             ]
@@ -341,6 +360,44 @@ class Simulation:
             assert ok + failed + skipped, "a row is born when its first predecessor ends"
             assert bool(row.verdict) == (not left)
             assert not self._may_run(key.node)
+
+    def _is_map(self, key: Key) -> bool:
+        return key.index < 0 and self.graph.nodes[key.node].items is not None
+
+    def _is_item(self, key: Key) -> bool:
+        return key.index >= 0 and self.graph.nodes[key.node].items is not None
+
+    def _items(self, node: str) -> list[Row]:
+        return [row for key, row in self.view.rows.items() if key.node == node and key.index >= 0]
+
+    def _check_items(self, key: Key, row: Row) -> None:
+        """A map that waits has counted its items, and has a row for each of the first that there are."""
+        rows = self._items(key.node)
+        assert [each.key.index for each in sorted(rows, key=lambda r: r.key)] == list(range(row.born))
+        assert row.ok == sum(each.status in OK for each in rows)
+        assert row.failed == sum(each.status is N.FAILED for each in rows)
+        assert row.items is not None
+        assert row.born <= row.items
+        assert row.verdict or row.ok + row.failed < row.items, "the last one ends the map"
+
+    def _check_bounds(self) -> None:
+        """There are never more under way than a bound allows; and as many as that, where anybody stands in line."""
+        for node, spec in self.graph.nodes.items():
+            row = self.view.rows.get(Key(node))
+            if spec.items is not None and row is not None and row.is_spread:
+                more = row.born < (row.items or 0)
+                self._check_bound(self._items(node), spec.items.concurrency, more=more and not row.verdict)
+        for ids in self.graph.bounds.values():
+            rows = [row for id in ids if (row := self.view.rows.get(Key(id))) is not None]
+            bound = self.graph.nodes[ids[0]].bound
+            self._check_bound(rows, bound.limit if bound else None)
+
+    def _check_bound(self, rows: list[Row], limit: int | None, *, more: bool = False) -> None:
+        under_way = sum(not row.status.is_terminal and row.status is not N.PENDING for row in rows)
+        assert limit is None or under_way <= limit
+        goes_on = self.view.status in (E.RUNNING, E.PAUSED, E.BLOCKED) and not self.view.doomed
+        if goes_on and (more or any(in_line(row) for row in rows)):
+            assert under_way == limit
 
     def _check_nothing_is_forgotten(self) -> None:
         """Every node whose predecessors have begun to end has a row, while the execution may go on."""
@@ -368,8 +425,15 @@ class Simulation:
             whom = view.rows.get(key_of(self.graph, primary))
             assert fallback in named or whom is None or whom.status is N.FAILED
         for key, row in view.rows.items():
-            if key.node in self.graph.undos or key.node in self.by_hand:
+            if key.node in self.graph.undos or key.node in self.by_hand or key.index >= 0:
                 continue
+            if row.items and row.status is N.SUCCEEDED:
+                ends = [each.status for each in self._items(key.node)]
+                assert set(ends) <= {N.SUCCEEDED, N.FAILED}
+                assert len(ends) == row.items
+                over = self.graph.nodes[key.node].items
+                assert over is not None
+                assert ends.count(N.FAILED) <= over.tolerated(row.items)
             if self.graph.is_rescuer(key.node):
                 self._check_rescuer(key, row)
                 continue
@@ -421,7 +485,9 @@ class Simulation:
         """A retry sets aside what it names, what was cancelled, and what follows from them: nothing else."""
         again = {N.CANCELLED} if node else {N.CANCELLED, N.FAILED}
         ended = {
-            key: row.status for key, row in self.view.rows.items() if not self.graph.is_companion(key.node)
+            key: row.status
+            for key, row in self.view.rows.items()
+            if key.index < 0 and not self.graph.is_companion(key.node)
         }
         reset = {c.key for c in commands if isinstance(c, Emit) and c.type == "node.reset" and c.key}
         undos = {key for key in self.view.rows if key.node in self.graph.undos}
@@ -434,7 +500,17 @@ class Simulation:
         for name in self._in_order():
             if redone & set(self.graph.nodes[name].depends_on):
                 redone.add(name)
-        assert reset == {key for key in self.view.rows if owner(self.graph, key) in redone} | undos
+        expected = {key for key in self.view.rows if owner(self.graph, key) in redone} | undos
+        kept = expected - reset
+        assert reset <= expected
+        assert all(self._is_item(key) and self.view.rows[key].status is N.SUCCEEDED for key in kept)
+        assert not {undo_of(self.graph, key) for key in kept if self.graph.nodes[key.node].compensate} & begun
+        for name in {
+            key.node for key in kept
+        }:  # what it goes over is as it was, and something of it runs again
+            assert not redone & set(self.graph.nodes[name].depends_on)
+            row = self.view.rows[Key(name)]
+            assert row.born < (row.items or 0) or any(key.node == name and key.index >= 0 for key in reset)
 
     def _in_order(self) -> list[str]:
         placed: list[str] = []
@@ -456,6 +532,8 @@ class Simulation:
         if self.graph.is_rescuer(key.node):
             whom = served(self.graph, self.view, key)
             return whom is not None and self.view.rows[whom].status is N.WAITING
+        if key.index >= 0:
+            return self.view.rows[Key(key.node)].is_spread
         return self._may_run(key.node)
 
     def _may_run(self, node: str) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestration.engine.attention import DECISIONS
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.graph import Graph, NodeSpec, make_graph
-from orchestration.engine.policies import JOINS, AtLeast, Handles, Join, RetryPolicy
+from orchestration.engine.policies import JOINS, AtLeast, Bound, Handles, Items, Join, RetryPolicy
 from orchestration.engine.states import ExecutionStatus as E
 from orchestration.engine.states import NodeStatus as N
 from orchestration.engine.states import Outcome
@@ -87,10 +87,33 @@ def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
                 on_exhausted=draw(st.sampled_from(["fail", "fail", "pause"])),
             )
         )
+    nodes = draw(_gone_wide(nodes)) if draw(st.booleans()) else nodes
     nodes = draw(_with_rescuers(nodes)) if draw(st.booleans()) else nodes
     nodes = draw(_with_undos(nodes)) if draw(st.booleans()) else nodes
     on_failure = draw(st.sampled_from(["finish", "finish", "fail_fast"]))
     return make_graph("w", nodes if draw(st.booleans()) else reversed(nodes), on_failure=on_failure)
+
+
+@st.composite
+def _gone_wide(draw: st.DrawFn, nodes: list[NodeSpec]) -> list[NodeSpec]:
+    """Make some nodes maps, and add some beside each other, up to a bound."""
+    limits = st.sampled_from([None, 1, 2, 3])
+    found = [
+        replace(
+            node,
+            items=Items(call="m:f", concurrency=draw(limits), tolerate=draw(st.sampled_from([0, 1, 0.5]))),
+        )
+        if draw(st.booleans())
+        else node
+        for node in nodes
+    ]
+    like = replace(draw(st.sampled_from(nodes)), bound=Bound("g", draw(limits)))
+    names = [f"g{number}" for number in range(draw(st.integers(1, 5)))]
+    return [
+        *found,
+        *(replace(like, id=name) for name in names),
+        NodeSpec("after", "m:f", depends_on=(*names,)),
+    ]
 
 
 @st.composite
@@ -192,7 +215,7 @@ def _work(simulation: Simulation, script: Script, choice: int) -> None:
 
 def _settle(simulation, script: Script, key) -> None:
     outcome = _OUTCOMES[script.pick(len(_OUTCOMES))]
-    if outcome is Outcome.SKIPPED and simulation.graph.nodes[key.node].when is None:
+    if outcome is Outcome.SKIPPED and (key.index >= 0 or simulation.graph.nodes[key.node].when is None):
         outcome = Outcome.SUCCEEDED
     waves = (500, 0, 1)[script.pick(3)]
     if outcome is Outcome.SUCCEEDED:

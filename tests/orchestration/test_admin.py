@@ -70,6 +70,7 @@ def _cache_something(execution: Execution) -> None:
     asked = state.Change("set", state.Place("workflow", "etl", "x"), state.Writer("alice"), '"<b>hello</b>"')
     state.change(connection, asked)
     held = Claim(run.pk, execution.pk, execution.version_id, Key("extract"), 1, run.fence)
+    models.MapItem.objects.create(node_run=run, fence=1, index=0, value="<b>hello</b>")
     flights.take("key", held)
     flights.wait("key", held)
 
