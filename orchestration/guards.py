@@ -9,6 +9,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from guardian.shortcuts import get_objects_for_user
 
 from security import actions, objects
+from security.policies import allowed
+from security.principals import Principal
 
 
 def register() -> None:
@@ -68,3 +70,15 @@ def _events(user: AbstractUser, rows: QuerySet[Any]) -> QuerySet[Any]:
     seen = _workflows(user)
     given = Receipt.objects.filter(event=OuterRef("pk"), execution__isnull=False, workflow__in=seen)
     return rows.filter(Q(user=user) | Q(workflow__in=seen) | Exists(given))
+
+
+def controllable(principal: Principal) -> QuerySet[Any]:
+    """Return the workflows whose executions the principal may control."""
+    from .models import Workflow
+
+    rows, person = Workflow.objects.all(), principal.person()
+    if allowed(principal, actions.EXECUTION_CONTROL):
+        return rows
+    if person is None or not person.is_active:
+        return rows.none()
+    return get_objects_for_user(person, "orchestration.control_workflow", rows)

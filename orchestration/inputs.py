@@ -47,8 +47,13 @@ def check_answers(name: str, schema: Schema | None, answers: Any) -> str:
     text = _text(f'The answers to "{name}"', {} if answers is None else answers)
     if schema is not None:
         refuse = lambda **about: InvalidAnswers(name=name, **about)  # noqa: E731
-        _check(f'The form of "{name}"', schema, text, refuse, "all of them")
+        _check(_of_form(name), schema, text, refuse, "all of them")
     return text
+
+
+def check_form(name: str, schema: Schema) -> None:
+    """Raise GraphError unless the form is a JSON Schema."""
+    _validator(_of_form(name), canonical(schema))
 
 
 def check_schemas(workflow: Workflow) -> None:
@@ -61,6 +66,10 @@ def check_schemas(workflow: Workflow) -> None:
         if node.body == f"task:{APPROVAL}" and node.params.get("form"):
             form = f'The form of node "{node.id}" of workflow "{workflow.name}"'
             _validator(form, canonical(node.params["form"]))
+
+
+def _of_form(name: str) -> str:
+    return f'The form of "{name}"'
 
 
 def _of_input(workflow: str) -> str:

@@ -34,6 +34,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "numbers": _numbers(principal),
         "attention": _attention(principal),
+        "approvals": queries.to_decide(principal).order_by().count(),
         "running": _rows(principal, ExecutionFilter(status=stats.MOVING)),
         "recent": _rows(principal, ExecutionFilter(not_status=stats.MOVING)),
         "bars": bars.of_hours(hours),

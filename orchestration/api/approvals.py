@@ -17,14 +17,15 @@ SHOWN = 100
 
 
 class Approvals(Endpoint):
-    """GET: what asks, the oldest first, of what the caller is asked or may see."""
+    """GET: what asks, of what the caller is asked or may see: what is due first, then the oldest."""
 
     required_actions = {"get": CONSOLE_OPEN}
 
     def get(self, request: Request) -> Response:
         query.only(request)
-        found = queries.approvals(self.principal, executor.may_decide)
-        return Response({"approvals": [shapes.approval(wait, may) for wait, may in found[:SHOWN]]})
+        return Response(
+            {"approvals": [shapes.approval(row) for row in queries.approvals(self.principal)[:SHOWN]]}
+        )
 
 
 class Decide(Endpoint):
@@ -35,9 +36,9 @@ class Decide(Endpoint):
     def post(self, request: Request, id: UUID) -> Response:
         query.only(request)
         taken = self.body(bodies.Approval)
-        node, comment = taken["node"], taken["comment"]
+        node, about = taken["node"], {"comment": taken["comment"], "wait": taken["id"]}
         if taken["approved"]:
-            executor.approve(id, node, principal=self.principal, form=taken["form"], comment=comment)
+            executor.approve(id, node, principal=self.principal, form=taken["form"], **about)
         else:
-            executor.reject(id, node, principal=self.principal, comment=comment)
+            executor.reject(id, node, principal=self.principal, **about)
         return Response({"execution": str(id), "node": node, "approved": taken["approved"]})

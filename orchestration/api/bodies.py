@@ -49,6 +49,7 @@ class Reason(Body):
 class Approval(Body):
     node = serializers.CharField(max_length=200)
     approved = serializers.BooleanField()
+    id = serializers.IntegerField(required=False, allow_null=True, default=None)
     form = AnyJSON(required=False, allow_null=True, default=None)
     comment = serializers.CharField(max_length=2000, allow_blank=True, default="")
 

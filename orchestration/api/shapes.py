@@ -12,7 +12,7 @@ from orchestration.engine.graph import Graph
 from orchestration.engine.policies import AtLeast, CachePolicy, Handles
 from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key
-from orchestration.models import Artifact, BulkAct, BulkItem, Execution, NodeRun, Wait, WorkflowVersion
+from orchestration.models import Artifact, BulkAct, BulkItem, Execution, NodeRun, WorkflowVersion
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.queries.events import instant
 from orchestration.store.versions import graph_of
@@ -220,10 +220,11 @@ def bulk_refusal(item: BulkItem) -> JSON:
     return {"execution": str(item.execution_id), "why": item.why, "at": instant(item.at)}
 
 
-def approval(wait: Wait, may_decide: bool) -> JSON:
+def approval(wait: Any) -> JSON:
     """Return what asks for an approval, and whether the caller decides."""
     about = wait.about or {}
     return {
+        "id": wait.pk,
         "execution": str(wait.execution_id),
         "workflow": wait.execution.workflow.name,
         "node": wait.node_run.node,
@@ -234,5 +235,5 @@ def approval(wait: Wait, may_decide: bool) -> JSON:
         "users": about.get("users", []),
         "since": instant(wait.since),
         "due": instant(wait.wake_at) if wait.wake_at else None,
-        "may_decide": may_decide,
+        "may_decide": wait.asked and not wait.own,
     }

@@ -6,7 +6,7 @@ denial is recorded in one of its own.
 
 from .acting import SAME, Joint, check_reason, together_with
 from .anew import PREVIEWED, fork, preview, rerun
-from .approvals import approve, may_decide, reject
+from .approvals import approve, reject
 from .caching import invalidate_cache
 from .children import start_children
 from .control import (
@@ -51,7 +51,6 @@ __all__ = [
     "fork",
     "invalidate_cache",
     "may",
-    "may_decide",
     "pause",
     "preview",
     "principal_of",

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from orchestration import inputs
+from orchestration import inputs, queries
 from orchestration.engine.errors import IllegalMove, UnknownExecution
 from orchestration.models import Execution, Wait
 from orchestration.store import approvals
 from orchestration.store.sql import Statement
-from security import actions, audit
+from security import audit
 from security.errors import Denied
 from security.models import AuditRecord
 from security.objects import Resource
-from security.policies import allowed, visible_to
+from security.policies import visible_to
 from security.principals import Principal
 
 from .acting import check_reason, resource_of
@@ -35,34 +34,25 @@ def approve(
     principal: Principal,
     form: Mapping[str, Any] | None = None,
     comment: str = "",
+    wait: int | None = None,
 ) -> None:
-    """Approve what the node asks, with the answers to its form.
+    """Approve what the node asks, with the answers to its form; `wait` says which question is meant.
 
     Raises IllegalMove, UnknownExecution, InvalidAnswers, InvalidOption, Denied.
     """
-    _decide(execution_id, node, True, principal, form, comment)
+    _decide(execution_id, node, True, principal, form, comment, wait)
 
 
-def reject(execution_id: uuid.UUID | str, node: str, *, principal: Principal, comment: str = "") -> None:
+def reject(
+    execution_id: uuid.UUID | str,
+    node: str,
+    *,
+    principal: Principal,
+    comment: str = "",
+    wait: int | None = None,
+) -> None:
     """Reject what the node asks: it fails, and says who did. Raises IllegalMove, UnknownExecution, Denied."""
-    _decide(execution_id, node, False, principal, None, comment)
-
-
-def may_decide(principal: Principal, wait: Wait) -> bool:
-    """Say whether the principal may decide: named, or of a named role; where none is, whoever may control it.
-
-    Nobody decides about what they have started themselves.
-    """
-    about, execution = wait.about or {}, wait.execution
-    if principal.user_id is not None and principal.user_id == execution.started_by_id:
-        return False
-    users, roles = about.get("users") or (), about.get("roles") or ()
-    if not users and not roles:
-        return allowed(principal, actions.EXECUTION_CONTROL, execution)
-    person = principal.person()
-    if person is None or not person.is_active:
-        return False
-    return person.get_username() in users or person.groups.filter(name__in=roles).exists()
+    _decide(execution_id, node, False, principal, None, comment, wait)
 
 
 def _decide(
@@ -72,10 +62,11 @@ def _decide(
     principal: Principal,
     form: Mapping[str, Any] | None,
     comment: str,
+    asked: int | None,
 ) -> None:
-    wait = _asked(execution_id, node)
+    wait = _asked(execution_id, node, principal, asked)
     resource = resource_of(wait.execution_id, wait.execution.workflow.name)
-    if not may_decide(principal, wait):
+    if not queries.to_decide(principal).filter(pk=wait.pk).exists():
         _refuse(principal, wait, resource)
     schema = (wait.about or {}).get("form") if approved else None
     answers = json.loads(inputs.check_answers(wait.name, schema, form)) if form or schema else None
@@ -86,25 +77,33 @@ def _decide(
     def audited() -> list[Statement]:
         return [audit.statement(connection, principal, ACTION, [resource], details)]
 
-    act = partial(approvals.decide, wait.execution_id, wait.pk, node, approved, about)
-    act(audited)
+    try:
+        approvals.decide(wait.execution_id, wait.pk, node, approved, about, audited)
+    except IllegalMove:  # somebody was quicker
+        raise _over(wait.execution_id, node, queries.decision_of(wait)) from None
 
 
-def _asked(execution_id: uuid.UUID | str, node: str) -> Wait:
+def _asked(execution_id: uuid.UUID | str, node: str, principal: Principal, asked: int | None) -> Wait:
     """Return what the node asks; who is named may decide without being allowed to see the rest."""
     try:
         key = uuid.UUID(str(execution_id))
     except ValueError:
         raise UnknownExecution(id=execution_id) from None
-    rows = Wait.objects.select_related("execution__workflow").filter(
-        execution=key, kind="approval", node_run__node=node, node_run__superseded=False
-    )
-    wait = rows.filter(node_run__status="waiting").order_by("pk").first()
+    parked = {"node_run__node": node, "node_run__status": "waiting", "node_run__superseded": False}
+    rows = Wait.objects.select_related("execution__workflow").filter(execution=key, kind="approval", **parked)
+    wait = (rows.filter(pk=asked) if asked is not None else rows).order_by("pk").first()
     if wait is None:
-        state = f'not waiting for an approval of "{node}"'
-        hint = "Somebody has decided, its time is over, or the execution has ended."
-        raise IllegalMove(id=key, state=state, verb="take one", hint=hint)
+        seen = visible_to(principal, Execution.objects.filter(pk=key)).exists()
+        raise _over(key, node, queries.last_decision(key, node) if seen else None)
     return wait
+
+
+def _over(id: uuid.UUID, node: str, decision: queries.Decision | None) -> IllegalMove:
+    hint = "Somebody has decided, its time is over, or the execution has ended."
+    if decision is not None:
+        by = decision.said.get("by")
+        hint = f"{by} has {decision.came} it." if by else "Nobody decided in time."
+    return IllegalMove(id=id, state=f'not waiting for an approval of "{node}"', verb="take one", hint=hint)
 
 
 def _refuse(principal: Principal, wait: Wait, resource: Resource) -> None:

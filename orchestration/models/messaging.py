@@ -32,6 +32,8 @@ class JournalEntry(models.Model):
         verbose_name = _("journal entry")
         verbose_name_plural = _("journal entries")
         constraints = [models.UniqueConstraint(fields=["node_run", "key"], name="journal_once")]
+        # What was decided, the last first.
+        indexes = [models.Index(fields=["id"], name="journal_approval", condition=Q(kind="approval"))]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"

@@ -1,6 +1,6 @@
 """Reads for pages, API and commands; nothing here writes."""
 
-from .approvals import approvals
+from .approvals import Decision, approvals, decided, decision_of, last_decision, to_decide
 from .broadcasts import (
     EventFilter,
     Fate,
@@ -73,6 +73,7 @@ __all__ = [
     "Ancestor",
     "CacheUse",
     "Companion",
+    "Decision",
     "EventFilter",
     "ExecutionFilter",
     "Fate",
@@ -97,6 +98,8 @@ __all__ = [
     "children_of",
     "companions",
     "culprit",
+    "decided",
+    "decision_of",
     "display_status",
     "duration_ms",
     "entry_json",
@@ -114,6 +117,7 @@ __all__ = [
     "held_by",
     "is_far",
     "is_parked",
+    "last_decision",
     "last_log_lines",
     "line_json",
     "live_worker_nodes",
@@ -141,6 +145,7 @@ __all__ = [
     "spell_left",
     "spell_wait",
     "state",
+    "to_decide",
     "trigger_json",
     "triggers",
     "undo_of",

@@ -1,34 +1,118 @@
-"""What waits for an approval."""
+"""What waits for an approval, of whom, and what was decided. Who may decide is said here alone, and in the query."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import QuerySet
+from django.contrib.auth.models import Group
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, TextField, Value, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
+from django.db.models.lookups import Exact
 
 from orchestration.engine.states import NodeStatus
-from orchestration.models import Wait
+from orchestration.guards import controllable
+from orchestration.models import JournalEntry, Wait
 from security.principals import Principal
 
 from .lists import executions
+from .lookups import ListLength, Lists
 
-MOST = 500  # looked at, the oldest first
 
+def approvals(principal: Principal) -> QuerySet[Any]:
+    """Return what asks, of what the principal is asked or may see: what is due first stands first, then the oldest.
 
-def approvals(principal: Principal, may_decide: Callable[[Principal, Wait], bool]) -> list[tuple[Wait, bool]]:
-    """Return what asks, the oldest first, each with whether the principal may decide about it.
-
-    Whoever is asked sees it, though they may not view the execution.
+    Each is told `asked` (named, or of a named role; where none is named, whoever may control it), `own` (started by
+    the principal, who therefore cannot decide) and `seen` (the principal may view its execution). Whoever is asked sees
+    it, though they may not view the execution.
     """
-    rows = list(_asking()[:MOST])
-    seen = set(
-        executions(principal).filter(pk__in={row.execution_id for row in rows}).values_list("pk", flat=True)
-    )
-    found = ((row, may_decide(principal, row)) for row in rows)
-    return [(row, may) for row, may in found if may or row.execution_id in seen]
+    seen = Q(execution__in=executions(principal).order_by().values("pk"))
+    own = Q(execution__started_by=principal.user_id) if principal.user_id is not None else Q(pk__in=[])
+    told = {"asked": _flag(_asked(principal)), "own": _flag(own), "seen": _flag(seen)}
+    rows = _asking().annotate(**told).filter(Q(asked=True) | Q(seen=True))
+    return rows.order_by(F("wake_at").asc(nulls_last=True), "pk")
+
+
+def to_decide(principal: Principal) -> QuerySet[Any]:
+    """Return what the principal may decide about."""
+    return approvals(principal).filter(asked=True, own=False)
 
 
 def _asking() -> QuerySet[Wait]:
     parked = {"node_run__status": NodeStatus.WAITING, "node_run__superseded": False}
-    rows = Wait.objects.filter(kind="approval", **parked)
-    return rows.select_related("execution__workflow", "node_run").order_by("pk")
+    rows = Wait.objects.filter(kind="approval", **parked).select_related("execution__workflow", "node_run")
+    return rows.defer("execution__output", "execution__error", "node_run__result", "node_run__error")
+
+
+def _asked(principal: Principal) -> Q:
+    nobody_named = Q(*(Exact(ListLength(F("about"), key), 0) for key in ("users", "roles")))
+    found = nobody_named & Q(execution__workflow__in=controllable(principal).values("pk"))
+    person = principal.person()
+    if person is None or not person.is_active:
+        return found
+    roles = Group.objects.filter(Lists(OuterRef("about"), "roles", F("name")), user=person.pk)
+    return found | Q(Lists(F("about"), "users", Value(person.get_username()))) | Q(Exists(roles))
+
+
+def _flag(condition: Q) -> Case:
+    return Case(When(condition, then=Value(True)), default=Value(False))
+
+
+# --- what was decided ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What came of an approval; `by` is empty where nobody decided in time."""
+
+    entry: JournalEntry
+    seen: bool
+
+    @property
+    def name(self) -> str:
+        return self.entry.key.rpartition("#")[0]
+
+    @property
+    def came(self) -> str:
+        return {"value": "approved", "refused": "rejected"}.get(self.entry.came, "overdue")
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Return its "by", "comment" and "form"."""
+        return self.entry.value or {}
+
+
+def decided(principal: Principal, limit: int = 20) -> list[Decision]:
+    """Return the last decisions in executions that the principal may view, and those that they took themselves."""
+    seen = Q(node_run__execution__in=executions(principal).order_by().values("pk"))
+    rows = JournalEntry.objects.filter(kind="approval")
+    rows = rows.annotate(by=Cast(KeyTextTransform("by", "value"), TextField()), seen=_flag(seen))
+    rows = rows.filter(Q(seen=True) | Q(by=principal.name)).select_related("node_run__execution__workflow")
+    light = ("input", "output", "error")
+    rows = rows.defer(
+        *(f"node_run__execution__{name}" for name in light), "node_run__result", "node_run__input"
+    )
+    # A retry copies what is kept of an approval to its new row: it was decided once.
+    found = {_which(row): row for row in reversed(rows.order_by("-id")[: 2 * limit])}
+    return [Decision(row, row.seen) for row in reversed(found.values())][:limit]
+
+
+def _which(row: JournalEntry) -> tuple[Any, ...]:
+    return row.node_run.execution_id, row.node_run.node, row.node_run.index, row.key, row.at
+
+
+def decision_of(wait: Wait) -> Decision | None:
+    """Return what came of a wait."""
+    return _last(JournalEntry.objects.filter(node_run=wait.node_run_id, key=wait.key))
+
+
+def last_decision(execution_id: uuid.UUID, node: str) -> Decision | None:
+    """Return what came of the last approval that a node asked for."""
+    return _last(JournalEntry.objects.filter(node_run__execution=execution_id, node_run__node=node))
+
+
+def _last(rows: QuerySet[JournalEntry]) -> Decision | None:
+    row = rows.filter(kind="approval").order_by("-id").first()
+    return Decision(row, True) if row else None

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from orchestration import inputs
 from orchestration.engine.durations import Duration, seconds
 from orchestration.engine.errors import InvalidOption
 
@@ -13,10 +14,12 @@ from .async_calls import AsyncDurableCalls
 from .calls import DurableCalls
 
 
-def _about(text: str, roles: Iterable[str], users: Iterable[str], form: Any) -> str:
+def _about(name: str, text: str, roles: Iterable[str], users: Iterable[str], form: Any) -> str:
     names = {"roles": _names("roles", roles), "users": _names("users", users)}
     if form is not None and not isinstance(form, Mapping):
         raise InvalidOption(option="form", value=form, expected="a JSON Schema of an object")
+    if form is not None:
+        inputs.check_form(name, form)
     return json.dumps({"text": str(text)[:2000], **names, "form": form})
 
 
@@ -46,10 +49,10 @@ class ApprovalCalls(DurableCalls):
     ) -> Any:
         """Wait until somebody of these roles, or one of these users, approves; return {"by", "at", "comment", "form"}.
 
-        Never whoever started the execution. Raises ApprovalRejected, ApprovalTimeout, InvalidOption, ReplayDiverged,
-        NodeCancelled.
+        Never whoever started the execution. Raises ApprovalRejected, ApprovalTimeout, InvalidOption, GraphError,
+        ReplayDiverged, NodeCancelled.
         """
-        return self._await("approval", name, _due(due), _about(text, roles, users, form))
+        return self._await("approval", name, _due(due), _about(name, text, roles, users, form))
 
 
 class AsyncApprovalCalls(AsyncDurableCalls):
@@ -67,7 +70,7 @@ class AsyncApprovalCalls(AsyncDurableCalls):
     ) -> Any:
         """Wait until somebody of these roles, or one of these users, approves; return {"by", "at", "comment", "form"}.
 
-        Never whoever started the execution. Raises ApprovalRejected, ApprovalTimeout, InvalidOption, ReplayDiverged,
-        NodeCancelled.
+        Never whoever started the execution. Raises ApprovalRejected, ApprovalTimeout, InvalidOption, GraphError,
+        ReplayDiverged, NodeCancelled.
         """
-        return await self._await_it("approval", name, _due(due), _about(text, roles, users, form))
+        return await self._await_it("approval", name, _due(due), _about(name, text, roles, users, form))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django import template
+from django.db.models import QuerySet
 
 from orchestration import queries
 from orchestration.engine.builder import UNDO
@@ -83,8 +85,18 @@ def words_of(text: str) -> list[str]:
 @register.simple_tag(takes_context=True)
 def asking_count(context: Any) -> str:
     """Return how many nodes need a decision of those that the person may see: "" for none, at most "99+"."""
+    return _count(context, queries.asking_nodes)
+
+
+@register.simple_tag(takes_context=True)
+def approvals_count(context: Any) -> str:
+    """Return how many approvals wait for this person: "" for none, at most "99+"."""
+    return _count(context, queries.to_decide)
+
+
+def _count(context: Any, find: Callable[[Principal], QuerySet[Any]]) -> str:
     request = context.get("request")
     if request is None:
         return ""
-    count = queries.asking_nodes(Principal.for_request(request)).order_by()[:MOST].count()
+    count = find(Principal.for_request(request)).order_by()[:MOST].count()
     return f"{MOST - 1}+" if count == MOST else str(count or "")

@@ -118,8 +118,8 @@ def _kind(spec: Schema) -> tuple[str, bool]:
 
 def _choice(values: list[Any], common: dict[str, Any]) -> forms.Field:
     choices = [(json.dumps(value), str(value)) for value in values if value is not None]
-    if not common["required"] and common["initial"] is None:
-        choices.insert(0, ("", "–"))
+    if common["initial"] is None:
+        choices.insert(0, ("", "–"))  # also where one must be chosen: nobody's choice is made for them
     common["initial"] = json.dumps(common["initial"]) if common["initial"] is not None else None
     return forms.TypedChoiceField(choices=choices, coerce=json.loads, empty_value=None, **common)
 
@@ -158,7 +158,8 @@ def _array(spec: Schema, common: dict[str, Any]) -> forms.Field:
     if not isinstance(items, Mapping):
         return JsonText(**common)
     if isinstance(items.get("enum"), list):
-        chosen = [json.dumps(value) for value in common["initial"] or ()]
+        given = common["initial"]
+        chosen = [json.dumps(value) for value in given] if isinstance(given, list) else []
         choices = [(json.dumps(value), str(value)) for value in items["enum"]]
         widget = forms.CheckboxSelectMultiple
         return forms.TypedMultipleChoiceField(

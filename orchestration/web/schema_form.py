@@ -123,3 +123,10 @@ class SignalForm(SchemaForm):
         max_length=NAME_LIMIT,
         help_text=_("Your own: what is sent again under it counts once."),
     )
+
+
+class AnswerForm(SchemaForm):
+    """The answers to what an approval asks."""
+
+    label = _("Answer")
+    asks_anyway = False

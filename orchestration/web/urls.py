@@ -2,11 +2,25 @@
 
 from django.urls import path
 
-from .views import artifacts, attention, bulk, execution, executions, plan, signals, verbs, workers, workflows
+from .views import (
+    approvals,
+    artifacts,
+    attention,
+    bulk,
+    execution,
+    executions,
+    plan,
+    signals,
+    verbs,
+    workers,
+    workflows,
+)
 from .zones import in_own_zone
 
 urlpatterns = [
     path("attention/", in_own_zone(attention.attention), name="attention"),
+    path("approvals/", in_own_zone(approvals.approvals), name="approvals"),
+    path("approvals/<uuid:id>/<int:wait>/", in_own_zone(approvals.decide), name="decide"),
     path("executions/", in_own_zone(executions.executions), name="executions"),
     path("bulk/", in_own_zone(bulk.start), name="bulk"),
     path("bulk/count/", bulk.count, name="bulk_count"),

@@ -72,6 +72,17 @@ PAID = {
     },
 }
 paying = WorkflowBuilder("paying", signals={"paid": PAID}).wait_for_signal("pay", "paid").build()
+FORM = {
+    "type": "object", "required": ["window"],
+    "properties": {
+        "window": {"enum": ["tonight", "tomorrow"], "title": "When"},
+        "told": {"type": "boolean", "title": "Support has been told", "default": False},
+    },
+}
+releasing = (
+    WorkflowBuilder("releasing").add_node("build", ok)
+    .approval("go-live", text="All tests passed.", form=FORM, depends_on=["build"]).build()
+)
 asking = WorkflowBuilder("asking").add_node("pay", fail, on_exhausted="pause").build()
 """
 BROKEN = "from orchestration import WorkflowBuilder\n\nWorkflowBuilder(\n"
@@ -83,6 +94,12 @@ class Site:
 
     origin: str
     password: str
+    environment: dict[str, str]
+
+    def manage(self, *line: str) -> None:
+        """Run a command beside it, as the shell's user."""
+        command = [sys.executable, "manage.py", *line]
+        subprocess.run(command, cwd=settings.BASE_DIR, env=self.environment, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="package")
@@ -109,7 +126,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             cwd=settings.BASE_DIR, env=environment, stdout=output, stderr=output, start_new_session=True,
         )  # fmt: skip
     try:
-        yield Site(f"http://127.0.0.1:{port}", _password(process, log))
+        yield Site(f"http://127.0.0.1:{port}", _password(process, log), environment)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)

@@ -41,6 +41,7 @@ def places(site: Site, browser: Browser) -> list[str]:
     page = log_in(context, site)
     start(page, "asking")
     asking = page.url
+    site.manage("run", "releasing")
     start(page, "paying")
     paying = page.url
     start(page, "undone")
@@ -61,7 +62,16 @@ def places(site: Site, browser: Browser) -> list[str]:
     bulk = ["/bulk/?verb=cancel&all=1", "/bulk/?verb=fork&all=1", "/bulk/?verb=fork&all=1&option.node=call"]
     signals = [f"{paying}signals/{query}" for query in ("", "?name=paid", "?name=paid&as=json")]
     bulk += ["/bulk/?verb=signal&all=1", "/bulk/?verb=signal&all=1&option.name=paid"]
-    fixed = ["/", "/attention/", "/executions/", "/workflows/", "/workflows/undone/", "/workers/", "/bulk/"]
+    fixed = [
+        "/",
+        "/attention/",
+        "/approvals/",
+        "/executions/",
+        "/workflows/",
+        "/workflows/undone/",
+        "/workers/",
+        "/bulk/",
+    ]
     return [*fixed, *nodes, *views, *plans, *signals, *bulk, act, f"{asking}?node=pay", f"{undone}?do=retry"]
 
 
