@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orchestration", "0012_children")]
+    dependencies = [("orchestration", "0013_maps")]
 
     operations = [
         migrations.AddIndex(
