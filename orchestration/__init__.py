@@ -17,6 +17,7 @@ from .engine.errors import (
     SignalTimeout,
 )
 from .engine.policies import AtLeast, CachePolicy, RetryPolicy
+from .engine.shipped import child_body
 from .engine.tasks import task
 from .engine.wide import chunk
 
@@ -39,6 +40,7 @@ __all__ = [
     "SignalTimeout",
     "Workflow",
     "WorkflowBuilder",
+    "child_body",
     "chunk",
     "task",
 ]

@@ -157,6 +157,16 @@ def require(name: str) -> Workflow:
     return found
 
 
+def check_children(workflow: Workflow) -> None:
+    """Raise UnknownWorkflow, naming the node, unless the workflows that its nodes run are there."""
+    for name in workflow.children:
+        if get(name) is None:
+            nodes = [node.id for node in workflow.graph.nodes.values() if node.params.get("workflow") == name]
+            raise UnknownWorkflow(
+                name=name, hint=f'Node "{nodes[0]}" of "{workflow.name}" runs it. {_hint(name)}'
+            )
+
+
 def _hint(name: str) -> str:
     if _broken:
         return "Some modules could not be imported: " + "; ".join(_broken.values())

@@ -14,11 +14,13 @@ from orchestration import executor, queries
 from orchestration.engine.errors import InvalidOption
 from orchestration.queries.filters import KEYS as FILTERS
 from security.actions import CONSOLE_OPEN, EXECUTION_CONTROL, EXECUTION_VIEW
+from security.principals import Principal
 
 from . import bodies, query, shapes
 from .artifacts import addressed
 from .base import Endpoint, ExecutionEndpoint
 
+PAGING = ("after", "before", "limit")
 HEAVY = ("input", "output", "version__definition")  # what a list has no use for
 
 
@@ -29,26 +31,9 @@ class Executions(Endpoint):
     required_actions = {"get": CONSOLE_OPEN, "post": CONSOLE_OPEN}
 
     def get(self, request: Request) -> Response:
-        query.only(request, *FILTERS, "after", "before", "limit")
+        query.only(request, *FILTERS, *PAGING)
         given = {name: request.query_params.getlist(name) for name in request.query_params if name in FILTERS}
-        page = queries.page(
-            queries.executions(self.principal, queries.ExecutionFilter.from_query(given)).defer(*HEAVY),
-            after=query.text(request, "after"),
-            before=query.text(request, "before"),
-            limit=query.whole(request, "limit", 50, least=1, most=200),
-        )
-        whys = {id: str(why) for id, why in queries.whys(page.items).items()}
-        results = [
-            linked(request, shapes.execution_summary(each)) | {"why": whys.get(each.pk)}
-            for each in page.items
-        ]
-        return Response(
-            {
-                "results": results,
-                "next": query.turned(request, "after", page.next),
-                "previous": query.turned(request, "before", page.previous),
-            }
-        )
+        return Response(_listed(request, self.principal, queries.ExecutionFilter.from_query(given)))
 
     def post(self, request: Request) -> Response:
         query.only(request)
@@ -58,6 +43,37 @@ class Executions(Endpoint):
         shape = linked(request, shapes.started(self.principal, started.id, fields["workflow"]))
         code = status.HTTP_200_OK if started.existed else status.HTTP_201_CREATED
         return Response(shape, status=code, headers={"Location": shape["url"]})
+
+
+def _listed(request: Request, principal: Principal, filters: queries.ExecutionFilter) -> shapes.JSON:
+    """Return a page of the executions that one may view, newest first."""
+    page = queries.page(
+        queries.executions(principal, filters).defer(*HEAVY),
+        after=query.text(request, "after"),
+        before=query.text(request, "before"),
+        limit=query.whole(request, "limit", 50, least=1, most=200),
+    )
+    whys = {id: str(why) for id, why in queries.whys(page.items).items()}
+    results = [
+        linked(request, shapes.execution_summary(each)) | {"why": whys.get(each.pk)} for each in page.items
+    ]
+    return {
+        "results": results,
+        "next": query.turned(request, "after", page.next),
+        "previous": query.turned(request, "before", page.previous),
+    }
+
+
+class Children(ExecutionEndpoint):
+    """The executions that this one has started and one may view, newest first, in pages; and how many there are."""
+
+    required_actions = {"get": EXECUTION_VIEW}
+
+    def get(self, request: Request, id: UUID) -> Response:
+        query.only(request, "status", *PAGING)
+        given = {"status": request.query_params.getlist("status"), "parent": [str(id)]}
+        shape = _listed(request, self.principal, queries.ExecutionFilter.from_query(given))
+        return Response(shape | shapes.children(queries.children(self.execution, self.principal)))
 
 
 class ExecutionDetail(ExecutionEndpoint):

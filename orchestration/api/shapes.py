@@ -36,6 +36,7 @@ def execution_summary(execution: Execution) -> JSON:
         "finished_at": instant(execution.finished_at),
         "duration_ms": queries.duration_ms(execution.started_at, execution.finished_at),
         "error": error_brief(execution.error),
+        "parent": str(execution.parent_id) if execution.parent_id else None,
     }
 
 
@@ -61,12 +62,18 @@ def execution_detail(principal: Principal, execution: Execution) -> JSON:
         "idempotency_key": execution.idempotency_key,
         "generation": execution.generation,
         "forked_from": str(execution.forked_from_id) if execution.forked_from_id else None,
+        "children": children(queries.children(execution, principal)),
         "seq": execution.seq,
         "nodes": _nodes(execution, graph, runs),
         "artifacts": artifacts(execution),
         "actions": executor.can(principal, execution),
         "refresh": queries.refreshes(execution.pk),
     }
+
+
+def children(found: queries.Children) -> JSON:
+    """Return how many executions one has started, by status; those that one may not see are counted alone."""
+    return {"total": found.total, "counts": found.counts, "hidden": found.hidden}
 
 
 def _nodes(execution: Execution, graph: Graph, runs: list[NodeRun]) -> list[JSON]:

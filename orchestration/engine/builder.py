@@ -30,6 +30,7 @@ from .policies import (
     check_priority,
     check_types,
 )
+from .shipped import CHILD
 from .signals import check_name
 from .triggers import HANDLER, StartedBy, TriggerSpec, behind_handlers, check_event_name, check_filter
 from .wide import Wide
@@ -71,6 +72,17 @@ class Workflow:
 
     def checksum(self) -> str:
         return self._checksum
+
+    @cached_property
+    def children(self) -> frozenset[str]:
+        """The workflows that its nodes run, as far as the graph says so."""
+        bringing = {id for id, body in self.bodies.items() if hasattr(body, "igon7_params")}
+        nodes = self.graph.nodes.values()
+        return frozenset(
+            str(node.params["workflow"])
+            for node in nodes
+            if node.id in bringing or node.body == f"task:{CHILD}"
+        )
 
     @cached_property
     def _checksum(self) -> str:
@@ -158,7 +170,7 @@ class WorkflowBuilder(Doors, Wide):
             lane="async" if is_async(body) else "sync",
             depends_on=_names(id, depends_on),
             join=check_join(join),
-            params=MappingProxyType(_plain(f'params of node "{id}"', params or {})),
+            params=MappingProxyType(_plain(f'params of node "{id}"', _params(body, params))),
             retry=_retry(id, retry),
             timeout=_limit(id, "timeout", timeout),
             queue=_queue(id, queue),
@@ -293,6 +305,12 @@ class WorkflowBuilder(Doors, Wide):
             raise InvalidOption(option=f'over of map "{id}"', value=over, expected=expected)
         self._lists[id] = over
         return _where(over)
+
+
+def _params(body: Any, params: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return the node's params, with those that its body brings along."""
+    own: Mapping[str, Any] = getattr(body, "igon7_params", {})
+    return {**own, **params} if own and params else params or own
 
 
 class Declined(Exception):

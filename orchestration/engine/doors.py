@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, TypedDict, Unpack
 
 from .durations import Duration, seconds
-from .errors import GraphError
-from .policies import ErrorType, Join
-from .shipped import APPROVAL, SIGNAL, SLEEP
+from .errors import GraphError, InvalidOption
+from .policies import ErrorType, Join, RetryPolicy
+from .shipped import APPROVAL, SIGNAL, SLEEP, Named, check_closing, child_body
 
 
 class WaitOptions(TypedDict, total=False):
@@ -27,6 +28,12 @@ class WaitOptions(TypedDict, total=False):
     compensate: Callable[..., Any] | str | None
     queue_timeout: Duration | None
     deadline: Duration | None
+
+
+class ChildOptions(WaitOptions, total=False):
+    """What nodes that run another workflow have in common with all others."""
+
+    retry: RetryPolicy | None
 
 
 class Doors:
@@ -72,11 +79,39 @@ class Doors:
             given["due"] = _seconds(id, "due", due)
         return self._add(id, APPROVAL, given, options)
 
-    def _add(self, id: str, task: str, params: Mapping[str, Any], options: Mapping[str, Any]) -> Self:
+    def child(
+        self,
+        id: str,
+        workflow: str | Named,
+        *,
+        input: Any = None,
+        on_parent_close: str = "cancel",
+        **options: Unpack[ChildOptions],
+    ) -> Self:
+        """Add a node that runs another workflow, and gives its output; where that fails, so does the node: ChildFailed.
+
+        `input` is a constant, or a function that takes ctx. `on_parent_close` ("cancel", "terminate", "abandon") says
+        what becomes of the child should this execution end first. With a `retry`, a child that failed is started
+        anew. The other options are those of `add_node`. Raises GraphError or InvalidOption, naming node and option.
+        """
+        if inspect.iscoroutinefunction(input):
+            raise InvalidOption(option=f'input of node "{id}"', value=input, expected="not an async function")
+        check_closing(f'on_parent_close of node "{id}"', on_parent_close)
+        body = child_body(workflow, input, on_parent_close=on_parent_close)
+        return self._add(id, body, {}, options, ChildOptions)
+
+    def _add(
+        self,
+        id: str,
+        body: Any,
+        params: Mapping[str, Any],
+        options: Mapping[str, Any],
+        known: type = WaitOptions,
+    ) -> Self:
         for option in options:
-            if option not in WaitOptions.__annotations__:
+            if option not in known.__annotations__:
                 raise GraphError(f'Node "{id}" only waits; it takes no option `{option}`.')
-        return self.add_node(id, task, params=params, **options)
+        return self.add_node(id, body, params=params, **options)
 
 
 def _seconds(id: str, option: str, value: Duration) -> float:

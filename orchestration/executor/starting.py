@@ -109,9 +109,9 @@ def resolve(workflow: str | Workflow, principal: Principal) -> Workflow:
         raise UnknownWorkflow(
             name=name, hint="Check the name, or ask for the permission to see it."
         ) from None
-    if isinstance(workflow, str):
-        return registry.require(workflow)
-    return registry.check_value(workflow)
+    found = registry.require(workflow) if isinstance(workflow, str) else registry.check_value(workflow)
+    registry.check_children(found)
+    return found
 
 
 def order_of(

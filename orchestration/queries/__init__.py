@@ -30,7 +30,18 @@ from .caching import (
 )
 from .companions import Companion, called_for, chain, companions, giver, undo_of
 from .events import event_json, events_after, last_log_lines, line_json, log_lines, node_events, settled_line
-from .family import Ancestor, above, children_of, names_above, unfinished_below
+from .family import (
+    Ancestor,
+    Branch,
+    Children,
+    above,
+    children,
+    children_of,
+    family_of,
+    names_above,
+    tree,
+    unfinished_below,
+)
 from .filters import ExecutionFilter
 from .lists import (
     artifact,
@@ -71,7 +82,9 @@ __all__ = [
     "RETRYING",
     "SINCE",
     "Ancestor",
+    "Branch",
     "CacheUse",
+    "Children",
     "Companion",
     "Decision",
     "EventFilter",
@@ -95,6 +108,7 @@ __all__ = [
     "called_for",
     "calls",
     "chain",
+    "children",
     "children_of",
     "companions",
     "culprit",
@@ -112,6 +126,7 @@ __all__ = [
     "executions",
     "explain",
     "failures",
+    "family_of",
     "fates",
     "giver",
     "held_by",
@@ -146,6 +161,7 @@ __all__ = [
     "spell_wait",
     "state",
     "to_decide",
+    "tree",
     "trigger_json",
     "triggers",
     "undo_of",

@@ -48,6 +48,7 @@ class ExecutionFilter:
     until: str = ""
     q: str = ""
     bulk: str = ""
+    parent: str = ""
 
     @classmethod
     def from_query(cls, query: Query) -> Self:
@@ -62,8 +63,9 @@ class ExecutionFilter:
         for name in ("since", "until"):
             for value in found[name]:
                 moment(value, name)
-        for value in found["bulk"]:
-            _uuid("bulk", value)
+        for name, what in _IDS.items():
+            for value in found[name]:
+                _uuid(name, value, what)
         single = {name: (found[name] or ("",))[-1] for name in _SINGLE}
         return cls(**cast(Any, found | single))
 
@@ -105,8 +107,10 @@ class ExecutionFilter:
         if self.until:
             queryset = queryset.filter(_before(moment(self.until, "until")))
         if self.bulk:
-            picked = BulkItem.objects.filter(act=_uuid("bulk", self.bulk))
+            picked = BulkItem.objects.filter(act=uuid.UUID(self.bulk))
             queryset = queryset.filter(pk__in=picked.values("execution"))
+        if self.parent:
+            queryset = queryset.filter(parent=uuid.UUID(self.parent))
         return queryset.filter(_text(self.q)) if self.q else queryset
 
     def _by_workflow(self, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
@@ -121,7 +125,8 @@ def _key(name: str) -> str:
     return f"-{name.removeprefix('not_')}" if name.startswith("not_") else name
 
 
-_SINGLE = ("started_by", "since", "until", "q", "bulk")
+_SINGLE = ("started_by", "since", "until", "q", "bulk", "parent")
+_IDS = {"bulk": "the id of a bulk act", "parent": "the id of an execution"}
 KEYS = tuple(_key(field.name) for field in fields(ExecutionFilter))
 
 
@@ -178,11 +183,11 @@ def _ms(at: datetime) -> int:
     return max(0, int(at.timestamp() * 1000))
 
 
-def _uuid(option: str, text: str) -> uuid.UUID:
+def _uuid(option: str, text: str, what: str) -> uuid.UUID:
     try:
         return uuid.UUID(text)
     except ValueError:
-        raise InvalidOption(option=option, value=text, expected="the id of a bulk act") from None
+        raise InvalidOption(option=option, value=text, expected=what) from None
 
 
 def _text(text: str) -> Q:

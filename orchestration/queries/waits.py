@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from django.db.models import F, Window
+from django.db.models import Count, F, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from orchestration.engine.states import NodeStatus
-from orchestration.models import NodeRun, Wait
+from orchestration.models import Child, NodeRun, Wait
 
 from .sentences import COUNTED, LEFT, SINCE, Why, spell_at
 
@@ -38,7 +39,23 @@ def waits_of(runs: Iterable[NodeRun]) -> dict[int, list[Wait]]:
     for wait in Wait.objects.filter(**few).order_by("pk"):
         if wait.node_run_id in parked:
             found.setdefault(wait.node_run_id, []).append(wait)
+    count_children([wait for waits in found.values() for wait in waits if wait.kind == "child"])
     return found
+
+
+def count_children(waits: Sequence[Wait]) -> None:
+    """Put into the waits for children how many of how many are still to end: {"left", "of"}; one query."""
+    if not waits:
+        return
+    rows = Child.objects.filter(
+        node_run__in={wait.node_run_id for wait in waits}, awaited=True, replaced=False
+    )
+    counted = rows.values_list("node_run", "key").annotate(
+        of=Count("pk"), left=Count("pk", filter=Q(open=True))
+    )
+    known = {(run, key): {"left": left, "of": of} for run, key, of, left in counted}
+    for wait in waits:
+        wait.about = known.get((wait.node_run_id, wait.key))
 
 
 def some_parked(executions: Collection[uuid.UUID]) -> list[int]:
@@ -129,6 +146,8 @@ def spell_wait(kind: str, name: str, about: Any = None) -> str:
         return _("the event “%(name)s”") % {"name": name}
     if kind == "sleep":
         return _("the end of a sleep")
+    if kind == "child":
+        return _children(name, about or {"left": 1, "of": 1})
     if kind != "approval":
         return _("%(kind)s “%(name)s”") % {"kind": kind, "name": name}
     if about is None:
@@ -136,3 +155,15 @@ def spell_wait(kind: str, name: str, about: Any = None) -> str:
     names = [*about.get("users", ()), *about.get("roles", ())]
     said = {"name": name, "who": ", ".join(names) or _("whoever may control it")}
     return _("%(who)s to decide about “%(name)s”") % said
+
+
+def _children(name: str, about: dict[str, int]) -> str:
+    numbers = {key: number_format(count, force_grouping=True) for key, count in about.items()}
+    said = {"name": name, **numbers}
+    if about["of"] == 1:
+        return _("its child “%(name)s”") % said
+    return (
+        _("%(left)s of %(of)s children “%(name)s”") % said
+        if name
+        else _("%(left)s of %(of)s children") % said
+    )

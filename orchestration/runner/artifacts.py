@@ -10,7 +10,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 
-from orchestration import models
+from orchestration import models, queries
 from orchestration.engine.errors import InvalidOption, UnknownArtifact
 from orchestration.store import clock
 from orchestration.store.claim import Claim
@@ -63,7 +63,10 @@ def _check(name: str, data: bytes, content_type: str) -> None:
 
 
 def read(claim: Claim, reference: Any) -> bytes:
-    """Return the bytes of an artifact of this execution, or of one that it was forked from. Raises UnknownArtifact."""
+    """Return the bytes of an artifact of this execution, of one that it was forked from, or of its family.
+
+    Raises UnknownArtifact.
+    """
     id = reference.get("artifact") if isinstance(reference, dict) else reference
     try:
         row = patiently(lambda: models.Artifact.objects.get(pk=uuid.UUID(str(id))))
@@ -77,8 +80,8 @@ def read(claim: Claim, reference: Any) -> bytes:
 
 
 def _is_of_line(execution: uuid.UUID, wanted: uuid.UUID) -> bool:
-    """Say whether `wanted` is the execution or one whose results it has taken over."""
+    """Say whether `wanted` is the execution, one whose results it has taken over, or started like it by one above."""
     at: uuid.UUID | None = execution
     while at is not None and at != wanted:
         at = models.Execution.objects.values_list("forked_from_id", flat=True).get(pk=at)
-    return at is not None
+    return at is not None or queries.family_of(execution) == queries.family_of(wanted)

@@ -15,10 +15,11 @@ from orchestration import executor
 from orchestration.engine.builder import Workflow
 from orchestration.engine.errors import ChildFailed, InvalidOption, NodeCancelled, PayloadTooLarge
 from orchestration.engine.parking import Wait
+from orchestration.engine.shipped import check_closing
 from orchestration.engine.states import ExecutionStatus
 from orchestration.executor.children import Wanted
 from orchestration.store import children, journal
-from orchestration.store.children import POLICIES, Call, Ended
+from orchestration.store.children import Call, Ended
 from orchestration.store.journal import Entry
 from security.principals import Principal
 
@@ -43,10 +44,11 @@ class Ask:
     wanted: Wanted
     on_close: str
     kind: str = "child"
+    mixed: bool = False  # of several workflows
 
     def wait(self, key: str) -> Wait:
         """Return what the body waits for until they have ended."""
-        return Wait(key, "child", self.name, count=len(self.wanted))
+        return Wait(key, "child", "" if self.mixed else self.name, count=len(self.wanted))
 
 
 def _ask(wanted: Iterable[Any], on_close: Any, kind: str = "child") -> Ask:
@@ -54,11 +56,10 @@ def _ask(wanted: Iterable[Any], on_close: Any, kind: str = "child") -> Ask:
     pairs = [_pair(each) for each in wanted]
     if len(pairs) > MOST:
         raise InvalidOption(option="children", value=f"{len(pairs):,} pairs", expected=f"at most {MOST:,}")
-    if on_close not in POLICIES:
-        expected = "one of " + ", ".join(POLICIES)
-        raise InvalidOption(option="on_parent_close", value=on_close, expected=expected)
+    check_closing("on_parent_close", on_close)
     names = list(dict.fromkeys(each if isinstance(each, str) else each.name for each, _ in pairs))
-    return Ask(names[0] if len(names) == 1 else "children", pairs, on_close, kind)
+    mixed = len(names) != 1
+    return Ask("children" if mixed else names[0], pairs, on_close, kind, mixed)
 
 
 def _pair(given: Any) -> tuple[str | Workflow, Any]:

@@ -28,7 +28,6 @@ from .transaction import Transaction, transaction
 from .versions import graph_of
 from .write import births, statements
 
-POLICIES = ("cancel", "terminate", "abandon")
 REASON = "its children have ended"
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from orchestration import executor, queries
 from orchestration.engine.graph import Graph
-from orchestration.engine.states import EXECUTION_TERMINAL, NodeStatus
+from orchestration.engine.states import EXECUTION_TERMINAL, ExecutionStatus, NodeStatus
 from orchestration.models import Artifact, Execution, NodeRun, Signal
 from orchestration.queries.events import LEVELS
 from orchestration.queries.stats import typical
@@ -32,6 +32,7 @@ LINES = 400
 FIRST_ARTIFACTS = 4
 MOVING = 12
 SIGNALS = 5
+SOME_CHILDREN = 6
 VERBS = ("retry", "resume", "pause", "cancel", "terminate")
 _MOVING = ("running", "retrying", "waiting", "attention", "blocked")
 # The order of the coloured parts of the header's bar.
@@ -115,6 +116,7 @@ class ExecutionPage:
         look_at = (why.node if why else "") or queries.culprit(self.execution, self.runs)
         asks = [run.node for run in self.runs if run.status == NodeStatus.ATTENTION]
         return {
+            "above": queries.above(self.execution, self.principal),
             "why": why,
             "culprit": look_at,
             "asks": asks,
@@ -203,7 +205,17 @@ class ExecutionPage:
             "moving_count": len(moving),
             "undos": self.undos,
             "signals": self._signals(),
+            **self._children(),
         }
+
+    def _children(self) -> dict[str, Any]:
+        """Return how many executions it has started, and a few of those that still run or did not succeed."""
+        found = queries.children(self.execution, self.principal)
+        if not found.total:
+            return {"children": found}
+        rows = queries.executions(self.principal).filter(parent=self.execution)
+        moving = rows.exclude(status=ExecutionStatus.SUCCEEDED).defer("input", "output", "labels")
+        return {"children": found, "some_children": moving[:SOME_CHILDREN]}
 
     def _signals(self) -> list[tuple[Signal, str]]:
         """Return the last signals, each with what became of it."""

@@ -24,6 +24,7 @@ from .schedule import schedule
 ARTIFACTS = 200
 EVENTS = 200
 CALLS = 50
+STARTED = 8
 # Where the error is the point; elsewhere it stands beside its attempt.
 _TELL_ERROR = (NodeStatus.FAILED, NodeStatus.ATTENTION, NodeStatus.BLOCKED)
 
@@ -69,6 +70,7 @@ def node_context(
         "decided": _decided(events),
         "events": events[-EVENTS:],
         "children": graph.children[node],
+        "started": _started(execution, run, principal),
         "artifacts": Artifact.objects.filter(execution=execution, node=node).order_by("created_at", "id")[
             :ARTIFACTS
         ],
@@ -80,6 +82,14 @@ def node_context(
         and not called["called"],
         **called,
     }
+
+
+def _started(execution: Execution, run: NodeRun | None, principal: Principal) -> list[Execution]:
+    """Return the newest executions that the node has started and the principal may view."""
+    if run is None or not execution.children:
+        return []
+    rows = queries.executions(principal).filter(as_child__node_run=run)
+    return list(rows.defer("input", "output", "labels")[:STARTED])
 
 
 def _history(events: Sequence[Event], failures: Sequence[dict[str, Any]]) -> dict[str, Any]:

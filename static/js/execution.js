@@ -50,6 +50,12 @@ function take(frame) {
   if (before !== frame.status) moved(frame.status);
 }
 
+// What children do is in no log of their parent's: while some run, what is said of them is asked for.
+setInterval(() => {
+  if (document.hidden || !document.querySelector("[data-open-children]")) return;
+  for (const part of ["header", "inspector"]) refetch(part, 0);
+}, 3000);
+
 // What the list of nodes says of a node that does not move comes from the server.
 const hasReason = ({ status }) => !["pending", "ready", "running", "succeeded"].includes(status);
 

@@ -83,6 +83,17 @@ releasing = (
     WorkflowBuilder("releasing").add_node("build", ok)
     .approval("go-live", text="All tests passed.", form=FORM, depends_on=["build"]).build()
 )
+quick = WorkflowBuilder("quick").add_node("go", ok).build()
+nest = WorkflowBuilder("nest").child("egg", "paying").build()
+
+
+def brood(ctx):
+    asked = [("failing", {}), ("nest", {}), ("waiting-room", {}), *[("quick", {}) for _ in range(6)]]
+    return len(ctx.run_children(asked, return_exceptions=True))
+
+
+room = WorkflowBuilder("waiting-room").wait_for_signal("pay", "paid", depends_on=()).build()
+parent = WorkflowBuilder("parent").add_node("brood", brood).add_node("after", ok, depends_on=["brood"]).build()
 asking = WorkflowBuilder("asking").add_node("pay", fail, on_exhausted="pause").build()
 """
 BROKEN = "from orchestration import WorkflowBuilder\n\nWorkflowBuilder(\n"

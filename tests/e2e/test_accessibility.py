@@ -44,6 +44,16 @@ def places(site: Site, browser: Browser) -> list[str]:
     site.manage("run", "releasing")
     start(page, "paying")
     paying = page.url
+    start(page, "parent")
+    expect(page.locator("#x-why")).to_contain_text("2 of 9", timeout=LONG)
+    parent = page.url
+    page.goto(f"{parent}children/?view=tree")
+    family = [
+        f"{parent}children/",
+        page.url,
+        parent,
+        page.locator(".family ul ul a").first.evaluate("a => a.href"),
+    ]
     start(page, "undone")
     expect(page.locator("#x-header .status.big")).to_have_text("Failed", timeout=LONG)
     undone = page.url
@@ -72,7 +82,8 @@ def places(site: Site, browser: Browser) -> list[str]:
         "/workers/",
         "/bulk/",
     ]
-    return [*fixed, *nodes, *views, *plans, *signals, *bulk, act, f"{asking}?node=pay", f"{undone}?do=retry"]
+    more = [act, f"{asking}?node=pay", f"{undone}?do=retry"]
+    return [*fixed, *family, *nodes, *views, *plans, *signals, *bulk, *more]
 
 
 def test_axe_finds_nothing_on_any_page_in_light_or_in_dark(

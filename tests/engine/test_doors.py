@@ -7,6 +7,8 @@ import pytest
 from orchestration.engine.builder import WorkflowBuilder
 from orchestration.engine.codec import checksum, decode_graph, encode_graph
 from orchestration.engine.errors import GraphError, InvalidOption
+from orchestration.engine.policies import RetryPolicy
+from orchestration.engine.shipped import child_body
 from orchestration.engine.signals import RESERVED
 
 
@@ -42,6 +44,30 @@ def test_the_same_graph_with_tasks_named_by_hand_is_the_same_version():
     assert by_hand.checksum() == builder().wait_for_signal("pay", "paid").build().checksum()
 
 
+async def _coming(ctx):
+    return {}
+
+
+def test_a_node_that_runs_another_workflow_is_a_task_by_name_or_keeps_the_place_of_its_function():
+    def given(ctx):
+        return ctx.results["first"]
+
+    built = (
+        builder()
+        .child("first", "etl", input={"day": 3}, retry=RetryPolicy(max_attempts=2))
+        .child("second", "report", input=given, on_parent_close="abandon", depends_on=["first"])
+        .add_node("third", child_body("etl"))
+        .build()
+    )
+    first, second, third = built.graph.nodes.values()
+    assert (first.body, dict(first.params)) == ("task:igon7.child", {"workflow": "etl", "input": {"day": 3}})
+    assert second.body.endswith("<locals>.given")
+    assert dict(second.params) == {"workflow": "report", "on_parent_close": "abandon"}
+    assert (third.body, dict(third.params)) == ("task:igon7.child", {"workflow": "etl"})
+    assert built.children == {"etl", "report"}
+    assert decode_graph(encode_graph(built.graph)) == built.graph
+
+
 @pytest.mark.parametrize(
     ("add", "says"),
     [
@@ -53,6 +79,14 @@ def test_the_same_graph_with_tasks_named_by_hand_is_the_same_version():
         (lambda b: b.approval("ok", users=7), 'users of node "ok" is 7; it must be a list of names'),
         (lambda b: b.approval("ok", form={"type": "array"}), "it must be a JSON Schema of an object"),
         (lambda b: b.approval("ok", due="never"), "due of node \"ok\" is 'never'"),
+        (lambda b: b.child("kid", ""), "the child's workflow is ''; it must be a text"),
+        (
+            lambda b: b.child("kid", "etl", on_parent_close="kill"),
+            "on_parent_close of node \"kid\" is 'kill'",
+        ),
+        (lambda b: b.child("kid", "etl", input=_coming), 'input of node "kid" is'),
+        (lambda b: b.child("kid", "etl", cache=None), 'Node "kid" only waits; it takes no option `cache`'),
+        (lambda b: b.add_node("kid", "igon7.child"), 'without its parameter "workflow"'),
         (lambda b: b.sleep("rest", 1, retry=None), 'Node "rest" only waits; it takes no option `retry`'),
         (lambda b: b.add_node("rest", "igon7.sleep"), 'without its parameter "duration"'),
         (

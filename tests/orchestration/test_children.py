@@ -10,6 +10,7 @@ from guardian.shortcuts import assign_perm
 
 from orchestration import ChildFailed, RetryPolicy, WorkflowBuilder, executor
 from orchestration.engine.builder import Workflow
+from orchestration.engine.errors import UnknownWorkflow
 from orchestration.models import Child, Delivery, Execution
 from orchestration.models import Workflow as WorkflowRow
 from orchestration.testing import run
@@ -304,3 +305,37 @@ def test_an_execution_made_of_another_starts_children_of_its_own(again: str) -> 
         id = getattr(executor, again)(result.id, *args, principal=result.principal)
     result.go_on()
     assert [each.status for each in Execution.objects.filter(parent=id)] == ["succeeded"]
+
+
+def test_a_node_runs_another_workflow_with_a_constant_or_what_a_function_says() -> None:
+    workflow = (
+        WorkflowBuilder("parent")
+        .child("first", "double", input={"n": 1})
+        .child("second", double, input=lambda ctx: {"n": ctx.results["first"]["work"]}, depends_on=["first"])
+        .build()
+    )
+    result = run(workflow, workflows=[double])
+    assert {id: result.nodes[id].output for id in ("first", "second")} == {
+        "first": {"work": 2},
+        "second": {"work": 4},
+    }
+
+
+def test_a_workflow_whose_nodes_run_an_unknown_one_is_not_started() -> None:
+    workflow = WorkflowBuilder("parent").child("kid", "dubble").build()
+    with pytest.raises(UnknownWorkflow, match='Node "kid" of "parent" runs it'):
+        run(workflow, workflows=[double])
+    assert not Execution.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ([("waiting", 1)], "its child “waiting”"),
+        ([("waiting", 1), ("waiting", 2), ("waiting", 3)], "3 of 3 children “waiting”"),
+        ([("waiting", 1), ("double", {"n": 2})], "1 of 2 children"),
+    ],
+)
+def test_a_parent_says_how_many_of_its_children_it_waits_for(asked: Any, says: str) -> None:
+    result = run(one("parent", lambda ctx: ctx.run_children(asked)), workflows=[waiting, double])
+    assert result.why == f"“work” waits for {says}."

@@ -28,6 +28,9 @@ class Command(command.Command):
         parser.add_argument(
             "--workflow", action="append", default=[], help="only of this workflow; may be repeated"
         )
+        parser.add_argument(
+            "--parent", metavar="ID", default="", help="only those that this execution has started"
+        )
         parser.add_argument("--limit", type=_limit, default=20, help="how many at most (default %(default)s)")
         parser.add_argument("--json", action="store_true", help="write one JSON array")
 
@@ -35,6 +38,8 @@ class Command(command.Command):
         asked = {name: options[name] for name in ("status", "workflow")}
         for name in asked["workflow"]:
             queries.workflow(self.principal, name)  # a misspelt name is an error, not an empty list
+        if options["parent"]:
+            asked["parent"] = [str(command.find(self.principal, options["parent"]).pk)]
         filters = queries.ExecutionFilter.from_query(asked)
         rows = queries.executions(self.principal, filters).defer("input", "output", "version__definition")
         found = list(rows[:limit])

@@ -18,6 +18,7 @@ from orchestration.management.follow import artifacts_of
 from orchestration.management.text import clean, page, pretty, status, took
 from orchestration.management.views import line_of, progress_text
 from orchestration.models import Execution
+from security.principals import Principal
 
 JSON = dict[str, Any]
 
@@ -40,6 +41,7 @@ class Command(command.Command):
             return self.write_json(shape | more)
         to = self.console()
         _head(shape, to)
+        _family(execution, self.principal, shape["children"], to)
         _nodes(shape["nodes"], to)
         _payloads(shape, to)
         artifacts_of(execution, to)
@@ -63,6 +65,16 @@ def _head(shape: JSON, to: Console) -> None:
     if shape["why"]:
         to.print(Text(clean(shape["why"]), "yellow"))
     to.print(Text(page(shape["id"]), "dim"))
+
+
+def _family(execution: Execution, principal: Principal, children: JSON, to: Console) -> None:
+    for each in queries.above(execution, principal):
+        where = f"{clean(each.workflow)}  {each.id}" if each.id else _("an execution that you may not see")
+        to.print(Text(_("Started by %s") % where, "dim"))
+    if children["total"]:
+        parts = [f"{count} {word}" for word, count in children["counts"].items()]
+        hidden = [_("%d you may not see") % children["hidden"]] if children["hidden"] else []
+        to.print(Text(_("Children: %s") % ", ".join([*parts, *hidden])))
 
 
 def _nodes(nodes: list[JSON], to: Console) -> None:

@@ -34,6 +34,7 @@ _CHIPS = {
     "until": gettext_lazy("Until"),
     "q": gettext_lazy("Text"),
     "bulk": gettext_lazy("Bulk act"),
+    "parent": gettext_lazy("Parent"),
 }
 
 
