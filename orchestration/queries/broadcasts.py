@@ -176,9 +176,15 @@ def receipt_count(event: Event) -> int:
     return Receipt.objects.filter(event=event).count()
 
 
-def received(execution: uuid.UUID) -> list[Receipt]:
-    """Return the events that have started an execution or woken its bodies, in their order."""
-    return list(Receipt.objects.filter(execution=execution).select_related("event").order_by("id"))
+def received(execution: uuid.UUID, limit: int) -> list[Receipt]:
+    """Return the events that have started an execution or woken its bodies, the first ones, without their data."""
+    rows = Receipt.objects.filter(execution=execution).select_related("event").defer("event__data")
+    return list(rows.order_by("id")[:limit])
+
+
+def emitted(execution: uuid.UUID, limit: int) -> list[Event]:
+    """Return the events that an execution's bodies have emitted, the first ones, without their data."""
+    return list(Event.objects.filter(execution=execution).defer("data").order_by("id")[:limit])
 
 
 def waiting_for(principal: Principal, row: Event) -> list[tuple[Wait, str]]:

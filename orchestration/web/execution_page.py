@@ -33,6 +33,7 @@ FIRST_ARTIFACTS = 4
 MOVING = 12
 SIGNALS = 5
 SOME_CHILDREN = 6
+EVENTS = 5
 VERBS = ("retry", "resume", "pause", "cancel", "terminate")
 _MOVING = ("running", "retrying", "waiting", "attention", "blocked")
 # The order of the coloured parts of the header's bar.
@@ -206,6 +207,8 @@ class ExecutionPage:
             "undos": self.undos,
             "signals": self._signals(),
             **self._children(),
+            "received": queries.received(self.execution.pk, EVENTS),
+            "emitted": queries.emitted(self.execution.pk, EVENTS),
         }
 
     def _children(self) -> dict[str, Any]:

@@ -94,6 +94,11 @@ def brood(ctx):
 
 room = WorkflowBuilder("waiting-room").wait_for_signal("pay", "paid", depends_on=()).build()
 parent = WorkflowBuilder("parent").add_node("brood", brood).add_node("after", ok, depends_on=["brood"]).build()
+def told(ctx):
+    return ctx.get_event("placed")["data"]["order"]
+
+
+listening = WorkflowBuilder("listening").on_event("placed", told, filter="order > 1").build()
 asking = WorkflowBuilder("asking").add_node("pay", fail, on_exhausted="pause").build()
 """
 BROKEN = "from orchestration import WorkflowBuilder\n\nWorkflowBuilder(\n"

@@ -63,6 +63,10 @@ def places(site: Site, browser: Browser) -> list[str]:
     page.wait_for_url(re.compile("/bulk/[0-9a-f-]{36}/"))
     expect(page.locator("#progress .status.big")).to_have_text("Finished", timeout=LONG)
     act = page.url
+    page.goto("/events/emit/?name=placed")
+    page.click(".plan-form button.primary")
+    page.wait_for_url(re.compile("/events/[0-9a-f-]{36}/"))
+    event = page.url
     page.goto(asking)
     expect(page.locator("#x-header")).to_contain_text("needs attention", timeout=LONG)
     context.close()
@@ -82,6 +86,7 @@ def places(site: Site, browser: Browser) -> list[str]:
         "/workers/",
         "/bulk/",
     ]
+    fixed += ["/events/", "/events/emit/", event, "/workflows/listening/"]
     more = [act, f"{asking}?node=pay", f"{undone}?do=retry"]
     return [*fixed, *family, *nodes, *views, *plans, *signals, *bulk, *more]
 

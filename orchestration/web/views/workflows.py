@@ -20,7 +20,14 @@ from orchestration.web import bars
 from orchestration.web.access import load_workflow
 from orchestration.web.pictures import layout_of, picture
 from orchestration.web.schema_form import StartForm
-from security.actions import CACHE_INVALIDATE, CONSOLE_OPEN, WORKFLOW_RUN, WORKFLOW_VIEW
+from security.actions import (
+    CACHE_INVALIDATE,
+    CONSOLE_OPEN,
+    TRIGGER_ASSIGN,
+    TRIGGER_SET,
+    WORKFLOW_RUN,
+    WORKFLOW_VIEW,
+)
 from security.policies import allowed
 from security.principals import Principal
 from security.web.guard import requires
@@ -118,6 +125,9 @@ def _show(
         "slots": LAST,
         "versions": queries.versions(workflow)[:VERSIONS],
         "cached": queries.cache_use(workflow),
+        "triggers": queries.triggers(principal, workflow),
+        "may_set": allowed(principal, TRIGGER_SET, workflow),
+        "may_assign": allowed(principal, TRIGGER_ASSIGN),
         "may_invalidate": allowed(principal, CACHE_INVALIDATE, workflow),
     }
     if workflow.current_id:
