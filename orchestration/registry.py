@@ -17,11 +17,11 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 
-from . import cache_stores, inputs
+from . import cache_stores, inputs, transactions
 from .engine import tasks
 from .engine.builder import Workflow, conditional, repeated
 from .engine.errors import GraphError, UnknownTask, UnknownWorkflow
-from .engine.graph import Graph, NodeSpec, suggest
+from .engine.graph import Graph, NodeSpec, check_transactional, suggest
 
 log = logging.getLogger(__name__)
 _workflows: dict[str, Workflow] = {}
@@ -58,8 +58,12 @@ def _discover_all() -> None:
             _load(f"{app.name}.workflows", lambda name: importlib.import_module(name))
     for entry in getattr(settings, "IGON7_WORKFLOWS", ()):
         _discover_entry(entry)
-    for name, workflow in _workflows.items():
-        _workflows[name] = _in_their_lanes(workflow)
+    for name, workflow in [*_workflows.items()]:
+        try:
+            _workflows[name] = _in_their_lanes(workflow)
+        except GraphError as error:
+            _broken[workflow.module or name] = str(error)
+            del _workflows[name]
 
 
 def _discover_entry(entry: str) -> None:
@@ -123,6 +127,7 @@ def register(workflow: Workflow) -> None:
             f'Workflow "{workflow.name}" is defined in {known.module} and in {workflow.module}. Rename one.'
         )
     cache_stores.check(workflow.graph)
+    transactions.check(workflow.graph)
     inputs.check_schemas(workflow)
     _workflows[workflow.name] = workflow
 
@@ -310,12 +315,13 @@ def check_value(workflow: Workflow) -> Workflow:
                 "as data and cannot carry a function. Define it in a module, or use retry_on and do_not_retry."
             )
     cache_stores.check(workflow.graph)
+    transactions.check(workflow.graph)
     inputs.check_schemas(workflow)
     return _in_their_lanes(workflow)
 
 
 def _in_their_lanes(workflow: Workflow) -> Workflow:
-    """Return the workflow with each named task in the lane its body asks for.
+    """Return the workflow with each named task in the lane its body asks for. Raises GraphError.
 
     A task may be registered after the workflow that names it was built, so only now is it known which are async.
     """
@@ -328,5 +334,6 @@ def _in_their_lanes(workflow: Workflow) -> Workflow:
     }
     if not wrong:
         return workflow
-    nodes = MappingProxyType({**workflow.graph.nodes, **wrong})
-    return replace(workflow, graph=replace(workflow.graph, nodes=nodes))
+    graph = replace(workflow.graph, nodes=MappingProxyType({**workflow.graph.nodes, **wrong}))
+    check_transactional(graph)
+    return replace(workflow, graph=graph)

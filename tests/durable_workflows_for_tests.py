@@ -136,6 +136,15 @@ async def loses_its_connection(ctx: Any) -> list[Any]:
     return [first, await ctx.step("second", lambda: 2)]
 
 
+@recorded
+def writes_and_tells(ctx: Any) -> int:
+    """Tell, in a transaction, and take a while."""
+    ctx.log.info("half way")
+    ctx.progress(0.5, "half")
+    time.sleep(0.8)
+    return int(ctx.storage.incr("written"))
+
+
 waiting = single("d-waiting", waits, then=True)
 patient = single("d-patient", waits, params={"timeout": 30})
 giving_up = single("d-giving-up", gives_up)
@@ -152,6 +161,7 @@ fixable = single("d-fixable", fails_unless_fixed)
 leaving = single("d-leaving", diverges, params={"how": "leaves"})
 stepping_instead = single("d-stepping-instead", diverges, params={"how": "steps"})
 swallowing = single("d-swallowing", swallows_everything)
+telling = single("d-telling", writes_and_tells, transactional=True, timeout=1)
 two_at_once = single("d-two-at-once", waits_for_two)
 first_of_two = single("d-first-of-two", whichever_comes)
 async_steps = single("d-async-steps", steps_and_naps)

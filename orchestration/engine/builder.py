@@ -149,6 +149,7 @@ class WorkflowBuilder(Doors, Wide):
         deadline: Duration | None = None,
         heartbeat_timeout: Duration | None = None,
         cache: CachePolicy | None = None,
+        transactional: bool = False,
     ) -> Self:
         """Add a node; `body` takes ctx, or is the name of a registered @task.
 
@@ -158,8 +159,8 @@ class WorkflowBuilder(Doors, Wide):
         `on_exhausted="pause"`, a person decides about a failure that nobody has rescued. `compensate` undoes what the
         body did, should the execution fail later; it becomes the node "undo:<id>". `timeout` is one attempt's,
         `queue_timeout` from ready to started, `deadline` that of all attempts, `heartbeat_timeout` between two words
-        of the body. With a `cache`, an equal execution takes over the result. Raises GraphError or InvalidOption,
-        naming node and option.
+        of the body. With a `cache`, an equal execution takes over the result. A `transactional` body's own writes
+        commit with its end, exactly once. Raises GraphError or InvalidOption, naming node and option.
         """
         _identifier("node id", id)
         if id in self._nodes:
@@ -184,6 +185,7 @@ class WorkflowBuilder(Doors, Wide):
             deadline=_limit(id, "deadline", deadline),
             heartbeat_timeout=_limit(id, "heartbeat_timeout", heartbeat_timeout),
             cache=_cache(id, cache),
+            transactional=_truth(f'transactional of node "{id}"', transactional),
         )
         if compensate is not None:
             about: dict[str, Any] = {"queue": queue, "priority": priority, "params": params}
@@ -424,6 +426,12 @@ def _cache(id: str, policy: Any) -> CachePolicy | None:
     if policy is not None and not isinstance(policy, CachePolicy):
         raise InvalidOption(option=f'cache of node "{id}"', value=policy, expected="a CachePolicy")
     return policy
+
+
+def _truth(what: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidOption(option=what, value=value, expected="True or False")
+    return value
 
 
 def _plain(what: str, value: Mapping[str, Any]) -> dict[str, Any]:

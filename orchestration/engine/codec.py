@@ -146,7 +146,7 @@ def encode_graph(graph: Graph) -> dict[str, Any]:
 
 _NODE_DEFAULTS = NodeSpec("", "")
 _PLAIN = ("lane", "timeout", "queue", "priority", "fallback", "on_exhausted", "when", "compensate",
-          "queue_timeout", "deadline", "heartbeat_timeout")  # fmt: skip
+          "queue_timeout", "deadline", "heartbeat_timeout", "transactional")  # fmt: skip
 
 
 def _encode_node(node: NodeSpec) -> dict[str, Any]:

@@ -274,11 +274,17 @@ class NotCountable(Igon7Error):
     code = "state_not_countable"
 
 
-class WaitInTransaction(Igon7Error):
-    """A transactional body cannot wait for {kind} "{name}": its transaction would stay open. Wait in a node of its
-    own, before this one or after it."""
+class NotInTransaction(Igon7Error):
+    """{kind} "{name}" cannot be had by a transactional body: its transaction would wait, or others would for it. Ask in
+    a node of its own, before this one or after it."""
 
-    code = "wait_in_transaction"
+    code = "not_in_transaction"
+
+
+class TransactionBroken(Igon7Error):
+    """The body ended the transaction that it runs in: {how}"""
+
+    code = "transaction_broken"
 
 
 class MapFailed(Igon7Error):

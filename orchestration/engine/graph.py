@@ -55,6 +55,7 @@ class NodeSpec:
     deadline: float | None = None  # seconds for all attempts, from the first time it was ready
     heartbeat_timeout: float | None = None  # seconds between two words of its body
     cache: CachePolicy | None = None  # for how long, and for whom, its result stands
+    transactional: bool = False  # its body's own writes commit with its end
     repeat: Repeat | None = None  # its body runs until a callable says that it is done
     items: Items | None = None  # what it goes over, if it is a map
     bound: Bound | None = None  # who it shares a bound with
@@ -170,6 +171,7 @@ def make_graph(
     check_companions(graph)
     _check_wide(graph)
     _check_joins(graph)
+    check_transactional(graph)
     _check_cycles(graph)
     if output is not None and output not in byid:
         raise GraphError(f'Workflow "{name}" names "{output}" as its output, which is not one of its nodes.')
@@ -319,6 +321,24 @@ def _check_wide(graph: Graph) -> None:
             if graph.is_companion(node.id):
                 raise GraphError(f'Node "{node.id}" of workflow "{graph.name}" is one of parallel nodes and runs for'
                                  " another. Use a node of its own.")  # fmt: skip
+
+
+def check_transactional(graph: Graph) -> None:
+    """Raise GraphError, naming the node, where a transactional body cannot be what it is to be."""
+    for node in graph.nodes.values():
+        if not node.transactional:
+            continue
+        wrong = f'Node "{node.id}" of workflow "{graph.name}" is transactional and '
+        if node.lane == "async":
+            raise GraphError(f"{wrong}has an async body, which would share its connection. Give it a def.")
+        if node.timeout is None:
+            raise GraphError(f"{wrong}has no timeout. Say how long its transaction may be open: timeout=….")
+        if node.cache is not None:
+            raise GraphError(f"{wrong}has a cache: a result taken over writes nothing. Choose one of them.")
+        if node.repeat is not None:
+            raise GraphError(
+                f"{wrong}is repeated: it would wait in its transaction. Loop inside of its body."
+            )
 
 
 def _check_joins(graph: Graph) -> None:

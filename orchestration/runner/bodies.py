@@ -27,6 +27,7 @@ from orchestration.engine.errors import (
     NodeCancelled,
     NodeTimeout,
     NotAList,
+    NotInTransaction,
     NotSerialisable,
     PayloadTooLarge,
     RepeatExhausted,
@@ -50,6 +51,7 @@ _FOR_GOOD = (
     RepeatExhausted,
     ApprovalRejected,
     NotAList,
+    NotInTransaction,
     SystemExit,
 )
 TRACEBACK_LIMIT = 32 * 1024

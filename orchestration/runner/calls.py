@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from orchestration.engine.durations import Duration, seconds
-from orchestration.engine.errors import RepeatExhausted
+from orchestration.engine.errors import NotInTransaction, RepeatExhausted
 from orchestration.engine.graph import Graph, NodeSpec
 from orchestration.engine.parking import Wait
 from orchestration.engine.policies import Repeat
@@ -17,6 +18,9 @@ from .durable import Journal, Lost, Suspended, as_kept, inside, park, value_of
 from .patience import patiently
 from .seat import Held
 from .storage import Call, Storage
+
+# What takes no execution's lock, and waits for nothing. (Calls of the storage need no journal there.)
+IN_TRANSACTION = frozenset({"step", "emit"})
 
 
 class DurableCalls:
@@ -93,6 +97,8 @@ class DurableCalls:
     # --- how ---------------------------------------------------------------------------------------
 
     def _come_to(self, kind: str, name: str) -> tuple[str, Any]:
+        if self._spec.transactional and kind not in IN_TRANSACTION:
+            raise NotInTransaction(kind=kind.replace("_", " ").capitalize(), name=name)
         self.check_cancelled()
         self._stay_parked()
         patiently(self._journal.load)
@@ -113,6 +119,9 @@ class DurableCalls:
             raise
 
     def _ask_storage(self, call: Call) -> Any:
+        if self._spec.transactional:
+            self.check_cancelled()
+            return call.read(json.loads(call.joined()))
         key, entry = self._come_to(call.kind, call.name)
         if entry is None:
             entry = patiently(lambda: call.once(self._held.claim, key))

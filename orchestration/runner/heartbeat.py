@@ -70,6 +70,13 @@ class Heartbeat(threading.Thread):
     def _beat_once(self) -> None:
         held = self.seat.held()
         now = time.monotonic()
+        if not self.seat.writing:  # else we would wait for the body, which we are to watch over
+            self._write(held, now)
+        self._stop_unrenewed(held, now)
+        self._enforce_timeouts(held, now)
+        self._enforce_stop(held, now)
+
+    def _write(self, held: list[Held], now: float) -> None:
         try:
             # Leases first: nothing that goes wrong below may cost them.
             self._renew(held, now)
@@ -82,9 +89,6 @@ class Heartbeat(threading.Thread):
             connection.close()
         except Exception:
             log.exception("A beat failed; the next one tries again.")
-        self._stop_unrenewed(held, now)
-        self._enforce_timeouts(held, now)
-        self._enforce_stop(held, now)
 
     def _tell(self, held: list[Held], now: float) -> None:
         slow = [one for one in held if one.is_in_body and now - (one.begun_at or now) > TELL_AFTER]
@@ -146,7 +150,9 @@ class Heartbeat(threading.Thread):
     def _die_for(self, one: Held) -> None:
         """Settle what a body was that would not be stopped, and take the process down with it."""
         try:
-            if not one.gone:
+            if self.seat.writing:
+                pass  # it would be waited for; the sentinel sees us die, and who takes over settles
+            elif not one.gone:
                 settle_alone(Settled(one.claim, self._timed_out(one)))
             elif one.released:
                 settle_alone(Settled(one.claim, Result(one.claim.key, Outcome.RELEASED)))

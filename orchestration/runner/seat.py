@@ -67,6 +67,7 @@ class Seat:
     # Who claims: one lane at a time, so that a row lost repeatedly can be claimed alone.
     claiming: threading.RLock = field(default_factory=threading.RLock)
     solo: bool = False
+    writing: bool = False  # a body is in a transaction that keeps everybody else from writing, as on SQLite
 
     @property
     def label(self) -> str:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
 
 from orchestration.engine.states import Outcome
+from orchestration.store import sql
+from orchestration.store.settle import settle_waves
 
 from . import bodies
 from .context import Context
+from .heartbeat import flush
 from .lanes import Lane
 from .seat import Held, Seat
+from .transactional import Run
 
 MOST = 32  # rows in one batch
 _AT_A_GOOD_PLACE = (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.SKIPPED, Outcome.SUSPENDED, Outcome.RELEASED)
@@ -81,6 +86,9 @@ class SyncLane(Lane):
             return
         graph, spec, body = found
         ctx = Context(held, graph, spec)
+        if spec.transactional:
+            self._run_alone(Run(held, spec, ctx, self.seat.label), body)
+            return
         held.begun_at = began = time.monotonic()
         outcome, value = bodies.run_sync(held, spec, body, ctx)
         ended = time.monotonic()
@@ -89,6 +97,30 @@ class SyncLane(Lane):
         )
         self.conclude(held, spec, ctx, outcome, value, ended)
         self.tidy(outcome)
+
+    def _run_alone(self, run: Run, body: Callable[..., Any]) -> None:
+        """Run a transactional body, and settle it with what it writes and nothing else."""
+        held, self.seat.writing = run.held, False
+        try:
+            self.settle_finished(more=False)  # what ended before must not wait for it
+            self.seat.writing = not sql.is_postgres(connection)
+            run.go(body)
+        except (DatabaseError, InterfaceError):
+            if held.begun_at is None:
+                self.pending.appendleft(held)
+            else:  # perhaps it is committed: then this is refused
+                self.hand_back(held)
+            raise
+        finally:
+            self.seat.writing = False
+        if run.settled:
+            self.seat.drop(held)
+            flush(held)
+            for execution_id in run.unfinished:
+                settle_waves(execution_id)
+        else:
+            self.conclude(held, run.spec, run.ctx, run.outcome, run.value, run.ended)
+        self.tidy(run.outcome)
 
     def tidy(self, outcome: Outcome) -> None:
         """Leave the connections fit for use after a body that ended like this."""

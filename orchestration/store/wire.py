@@ -15,6 +15,7 @@ import datetime as dt
 import re
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from typing import Any
@@ -167,9 +168,17 @@ def ask(connection: psycopg.Connection[Any], statements: Sequence[Statement]) ->
     except BaseException:
         # Interrupted half-way, nobody could say what the next answer belongs to.
         if connection.pgconn.transaction_status == pq.TransactionStatus.ACTIVE or _is_open(connection.pgconn):
+            cancel(connection)
             connection.close()
         raise
     return found[1:] if begins else found
+
+
+def cancel(connection: psycopg.Connection[Any]) -> None:
+    """Let the server give up what it is at: left alone it would go on, and hold its locks meanwhile."""
+    if connection.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=1.0)
 
 
 def _is_open(pgconn: pq.abc.PGconn) -> bool:

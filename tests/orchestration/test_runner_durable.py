@@ -3,10 +3,11 @@
 from collections import Counter
 
 import pytest
+from django.db import connection
 
 from orchestration import executor
 from orchestration.engine.errors import IllegalMove
-from orchestration.models import Execution, JournalEntry, Signal, Wait
+from orchestration.models import Execution, JournalEntry, LogLine, Signal, StateEntry, Wait
 from tests import durable_workflows_for_tests as samples
 from tests.cluster import (
     ME,
@@ -233,3 +234,14 @@ def test_a_start_with_a_signal_is_one_act_and_signals_the_same_execution_when_it
     ended(id)
     assert run_of(id, "work").result == ["apple", "pear"]
     assert Execution.objects.filter(idempotency_key="basket-1").count() == 1
+
+
+def test_what_a_transactional_body_says_is_seen_while_it_runs_or_when_it_has_ended(crew):
+    id = begin(samples.telling)
+    if connection.vendor == "postgresql":
+        wait_until(lambda: run_of(id, "work").progress, what="its progress is there")
+        wait_until(lambda: events(id, "node.started"), what="it is told that it has begun")
+        assert (run_of(id, "work").status, LogLine.objects.filter(execution=id).count()) == ("running", 1)
+    ended(id)
+    wait_until(lambda: LogLine.objects.filter(execution=id).count() == 1, what="its line is there")
+    assert StateEntry.objects.get(execution=id).value == 1
