@@ -59,5 +59,10 @@ def layered(size: int) -> Workflow:
     return builder.build()
 
 
+def last_but_one(size: int) -> str:
+    """Return a node of the last layer but one of `layered`, which two nodes follow."""
+    return _cell(math.isqrt(size) - 2, 0)
+
+
 def _cell(layer: int, place: int) -> str:
     return f"l{layer:03}p{place:03}"
