@@ -83,7 +83,9 @@ def together_with(joint: Joint) -> Iterator[None]:
 
 
 def visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Execution:
-    rows = visible_to(principal, models.Execution.objects.select_related("workflow", "version"))
+    # Most verbs need neither what may be megabytes; the one that does reads it then.
+    large = ("version__definition", "output")
+    rows = visible_to(principal, models.Execution.objects.select_related("workflow", "version").defer(*large))
     try:
         return rows.get(pk=uuid.UUID(str(execution_id)))
     except (ValueError, models.Execution.DoesNotExist):
