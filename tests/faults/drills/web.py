@@ -27,6 +27,7 @@ def kill_web(trial: Trial) -> None:
     finally:
         server.kill()
     _check(trial, clients.starts)
+    trial.await_idle()  # clients do not wait for ends: what they leave behind must not pile up over the rounds
 
 
 def _kill_and_restart(trial: Trial, server: WebServer, clients: Clients) -> None:
