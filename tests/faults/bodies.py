@@ -55,6 +55,7 @@ def look(ctx: Any) -> dict[str, Any]:
     seen = {row[1]: row[2] for row in found if row is not own}
     return {
         "began": began,
+        "took": time.monotonic() - began,
         "run": claim.run_id,
         "generation": own[4],
         "fence": claim.fence,

@@ -11,7 +11,7 @@ from orchestration.engine.decide import MAX_LOST
 from orchestration.engine.fold import BrokenLog
 from orchestration.engine.states import NODE_TERMINAL
 from orchestration.models import Execution, NodeRun
-from tests.cluster import check_log
+from tests.cluster import LEASE, check_log
 from tests.ledger import Entry
 
 from .evidence import Evidence, Name, must, name_of
@@ -67,7 +67,7 @@ def never_again(evidence: Evidence, count: Count) -> None:
         begun = Counter(start.about["fence"] for start in starts)
         for start in starts:
             count.check(begun[start.about["fence"]] == 1, f"{_name(run)} began twice by one claim: {starts}")
-            if _slept(evidence, start):
+            if _looked_late(evidence, start):
                 continue
             mine = (
                 start.about["seen"] == ["running", start.about["fence"]] and start.about["fence"] <= run.fence
@@ -82,9 +82,10 @@ def _completed(evidence: Evidence) -> Counter[Name]:
     return Counter(name for name, event in evidence.in_runs() if event["type"] == "node.completed")
 
 
-def _slept(evidence: Evidence, start: Entry) -> bool:
-    """Say whether the process was stopped between the body's begin and its look, which came too late to tell."""
-    return any(start.pid == pid and start.about["began"] < at < start.tick for pid, at in evidence.woken)
+def _looked_late(evidence: Evidence, start: Entry) -> bool:
+    """Say whether the body's look came too late to tell: its process was stopped, or the database away for a lease."""
+    slept = any(start.pid == pid and start.about["began"] < at < start.tick for pid, at in evidence.woken)
+    return slept or start.about["took"] >= LEASE
 
 
 def attempts(evidence: Evidence, count: Count) -> None:
@@ -278,7 +279,7 @@ def _check_turns(
             alone = (
                 set(seen.values()) <= {"succeeded", "pending"} and max(ends_before, default=0.0) <= start.tick
             )
-            holds = (turns and alone) or _slept(evidence, start)
+            holds = (turns and alone) or _looked_late(evidence, start)
             count.check(holds, f"{_name(run)} began when the undos were {seen}, after {sorted(before)}")
 
 
