@@ -78,7 +78,7 @@ def _node_ms_at_once(one: Igon7, nodes: int, executions: int) -> float:
 
 
 def _rerun_ms(one: Igon7, nodes: int, times: int) -> float:
-    """Return the median milliseconds from a retry of a node of the last layer but one until its end: three nodes run."""
+    """Return the median milliseconds from a retry of a node in the last layer but one to its end: three nodes run."""
     id, found = one.start(workflows.layered, nodes), []
     driving.wait_until_ended(one)
     ran = len(one.moments([str(id)]))

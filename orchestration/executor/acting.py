@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ from django.db import transaction
 from orchestration import models
 from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import InvalidOption, UnknownExecution
+from orchestration.store.origins import Origin, of_executions
 from security import actions, audit
 from security.objects import Resource
-from security.policies import authorise, visible_to
+from security.policies import authorise, sees_everything, visible_to
 from security.principals import Principal
 
 SAME: Any = object()  # an input that is not edited
@@ -92,18 +93,32 @@ def visible(execution_id: uuid.UUID | str, principal: Principal) -> models.Execu
         raise UnknownExecution(id=execution_id) from None
 
 
-def visible_many(ids: Collection[uuid.UUID | str], principal: Principal) -> dict[str, models.Execution]:
+def visible_many(ids: Collection[uuid.UUID | str], principal: Principal) -> dict[str, Origin]:
     """Return the executions by what they were called. Raises UnknownExecution."""
     keys = {str(id): _as_uuid(id) for id in ids}
-    rows = visible_to(principal, models.Execution.objects.select_related("workflow"))
-    rows = rows.only("id", "version_id", "workflow__name")
-    found: dict[uuid.UUID, models.Execution] = {}
+    found: dict[uuid.UUID, Origin] = {}
     wanted = sorted(set(keys.values()))
     for first in range(0, len(wanted), 500):
-        found |= rows.in_bulk(wanted[first : first + 500])
+        found |= {each.id: each for each in _seen(wanted[first : first + 500], principal)}
     if unknown := next((name for name, key in keys.items() if key not in found), None):
         raise UnknownExecution(id=unknown)
     return {name: found[key] for name, key in keys.items()}
+
+
+def _seen(ids: Sequence[uuid.UUID], principal: Principal) -> list[Origin]:
+    found = of_executions(ids)
+    if sees_everything(principal):
+        return found
+    shown = visible_to(principal, models.Execution.objects.filter(pk__in=ids))
+    visible = set(shown.values_list("pk", flat=True))
+    return [each for each in found if each.id in visible]
+
+
+def authorise_control(principal: Principal, executions: Iterable[Origin]) -> None:
+    """Return when the principal may control all of them. Raises Denied."""
+    for id, name in {each.workflow_id: each.workflow for each in executions}.items():
+        workflow = models.Workflow(id=id, name=name)
+        authorise(principal, actions.EXECUTION_CONTROL, models.Execution(workflow=workflow))
 
 
 def _as_uuid(id: uuid.UUID | str) -> uuid.UUID:

@@ -15,6 +15,7 @@ from orchestration.engine.builder import Workflow
 from orchestration.engine.errors import Igon7Error, InvalidOption
 from orchestration.engine.signals import NAME_LIMIT, check_name
 from orchestration.store import signals
+from orchestration.store.origins import Origin, of_executions
 from orchestration.store.signals import Message
 from orchestration.store.sql import Statement
 from orchestration.store.versions import graph_of
@@ -22,7 +23,7 @@ from security import actions, audit
 from security.policies import authorise
 from security.principals import Principal
 
-from .acting import check_reason, joined, resource_of, visible, visible_many
+from .acting import authorise_control, check_reason, joined, resource_of, visible_many
 from .control import RESERVED
 from .starting import begin, key_of, order_of, resolve
 
@@ -40,19 +41,19 @@ def send_signal(
 
     `id` is the sender's own: what is sent again under it is accepted once. `reason` is kept in the audit. The reserved
     names cancel, terminate, pause and resume do what they say; their payload may carry {"reason": text}, and
-    {"rollback": true} to cancel. Raises
-    IllegalMove when the execution has ended, UnknownExecution, InvalidSignal when the payload does not fit the schema
-    that the workflow declares for it, InvalidOption, NotSerialisable, PayloadTooLarge, Denied.
+    {"rollback": true} to cancel. Raises IllegalMove when the execution has ended, UnknownExecution, InvalidSignal when
+    the payload does not fit the schema that the workflow declares for it, InvalidOption, NotSerialisable,
+    PayloadTooLarge, Denied.
     """
     if name in RESERVED:
         _obey(execution_id, name, payload, principal, reason)
         return
-    execution = visible(execution_id, principal)
-    authorise(principal, actions.EXECUTION_CONTROL, execution)
+    [execution] = visible_many([execution_id], principal).values()
+    authorise_control(principal, [execution])
     message, said = _message(execution, name, payload, id, principal), check_reason(reason)
     with joined(execution.id) as more:
         about = {**more, **({"reason": said} if said else {})}
-        audited = partial(_audited, principal, {execution.id: execution.workflow.name}, about=about)
+        audited = partial(_audited, principal, {execution.id: execution.workflow}, about=about)
         [no] = signals.send([message], also=audited)
         if no is not None:
             raise no
@@ -70,23 +71,20 @@ def send_signals(
     UnknownExecution, Denied.
     """
     asked = list(messages)
-    executions = visible_many({str(id): id for id, _, _ in asked}, principal)
-    for execution in {each.workflow_id: each for each in executions.values()}.values():
-        authorise(principal, actions.EXECUTION_CONTROL, execution)
+    executions = visible_many([id for id, _, _ in asked], principal)
+    authorise_control(principal, executions.values())
     sent_ids = list(ids) if ids is not None else [None] * len(asked)
     ready = [
         _message(executions[str(id)], name, payload, sent_id, principal)
         for (id, name, payload), sent_id in zip(asked, sent_ids, strict=True)
     ]
-    workflows = {each.id: each.workflow.name for each in executions.values()}
+    workflows = {each.id: each.workflow for each in executions.values()}
     return signals.send(ready, also=partial(_audited, principal, workflows))
 
 
-def _message(
-    execution: models.Execution, name: Any, payload: Any, sent_id: Any, principal: Principal
-) -> Message:
+def _message(execution: Origin, name: Any, payload: Any, sent_id: Any, principal: Principal) -> Message:
     declared = graph_of(execution.version_id).signals.get(check_name(name))
-    text = inputs.check_signal(execution.workflow.name, name, declared, payload)
+    text = inputs.check_signal(execution.workflow, name, declared, payload)
     return Message(execution.id, name, text, principal.name, _sent_id(sent_id))
 
 
@@ -123,8 +121,7 @@ def signal_with_start(
     order = order_of(found, input, principal, priority, tags, labels, key_of(idempotency_key))
     with transaction.atomic():
         [started] = begin(found, [order], principal)
-        rows = models.Execution.objects.select_related("workflow")
-        execution = rows.only("id", "version_id", "workflow__name").get(pk=started.id)
+        [execution] = of_executions([started.id])
         message = _message(execution, signal, payload, None, principal)
         [no] = signals.send([message], also=partial(_audited, principal, {started.id: found.name}))
         if no is not None:

@@ -74,8 +74,9 @@ def _send(messages: Sequence[Message], also: Also | None, using: str) -> list[Ig
         fresh = _fresh(accepted, found)
         if fresh:
             delivery, rows = _deliver(items, deliver.read(items, waits), fresh)
-            writing = [_insert(connection, rows), *deliver.writing(connection, items.values(), delivery)]
-            turn.finish([*writing, *(also(fresh) if also else ())])
+            told = [_insert(connection, rows), *(also(fresh) if also else ())]
+            writing = deliver.writing(connection, items.values(), delivery)
+            turn.finish(sql.as_one(connection, [*told, *writing]))
     return results
 
 
