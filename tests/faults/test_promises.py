@@ -66,7 +66,11 @@ def _begun(run: NodeRun, attempt: int) -> Entry:
         "seen": ["running", attempt],
         "join": "all_success",
     }
-    about |= {"began": time.monotonic(), "took": 0.0, "parents": {"a": "succeeded"} if run.node == "b" else {}}
+    about |= {
+        "began": time.monotonic(),
+        "took": 0.0,
+        "parents": {"a": "succeeded"} if run.node == "b" else {},
+    }
     times = {
         "at": due + dt.timedelta(seconds=2),
         "due": due,
