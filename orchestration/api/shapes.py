@@ -235,6 +235,7 @@ def approval(wait: Any) -> JSON:
         "execution": str(wait.execution_id),
         "workflow": wait.execution.workflow.name,
         "node": wait.node_run.node,
+        "index": wait.node_run.index if wait.node_run.index >= 0 else None,
         "name": wait.name,
         "text": about.get("text", ""),
         "form": about.get("form"),

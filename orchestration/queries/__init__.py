@@ -1,6 +1,6 @@
 """Reads for pages, API and commands; nothing here writes."""
 
-from .approvals import Decision, approvals, decided, decision_of, last_decision, to_decide
+from .approvals import Decision, approvals, decided, decision_of, inbox, last_decision, to_decide
 from .broadcasts import (
     EventFilter,
     Fate,
@@ -132,6 +132,7 @@ __all__ = [
     "fates",
     "giver",
     "held_by",
+    "inbox",
     "is_far",
     "is_parked",
     "last_decision",

@@ -28,16 +28,28 @@ def approvals(principal: Principal) -> QuerySet[Any]:
     the principal, who therefore cannot decide) and `seen` (the principal may view its execution). Whoever is asked sees
     it, though they may not view the execution.
     """
+    return _told(principal).filter(Q(asked=True) | Q(seen=True))
+
+
+def inbox(principal: Principal) -> QuerySet[Any]:
+    """Return of `approvals` what the principal is asked."""
+    return _told(principal).filter(_asked(principal))
+
+
+def to_decide(principal: Principal) -> QuerySet[Wait]:
+    """Return what the principal may decide about, in no order."""
+    return _asking().filter(_asked(principal)).exclude(_own(principal))
+
+
+def _told(principal: Principal) -> QuerySet[Any]:
     seen = Q(execution__in=executions(principal).order_by().values("pk"))
-    own = Q(execution__started_by=principal.user_id) if principal.user_id is not None else Q(pk__in=[])
-    told = {"asked": _flag(_asked(principal)), "own": _flag(own), "seen": _flag(seen)}
-    rows = _asking().annotate(**told).filter(Q(asked=True) | Q(seen=True))
+    told = {"asked": _asked(principal), "own": _own(principal), "seen": seen}
+    rows = _asking().annotate(**{name: _flag(condition) for name, condition in told.items()})
     return rows.order_by(F("wake_at").asc(nulls_last=True), "pk")
 
 
-def to_decide(principal: Principal) -> QuerySet[Any]:
-    """Return what the principal may decide about."""
-    return approvals(principal).filter(asked=True, own=False)
+def _own(principal: Principal) -> Q:
+    return Q(execution__started_by=principal.user_id) if principal.user_id is not None else Q(pk__in=[])
 
 
 def _asking() -> QuerySet[Wait]:

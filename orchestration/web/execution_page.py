@@ -34,6 +34,7 @@ MOVING = 12
 SIGNALS = 5
 SOME_CHILDREN = 6
 EVENTS = 5
+ASKED = 3
 VERBS = ("retry", "resume", "pause", "cancel", "terminate")
 _MOVING = ("running", "retrying", "waiting", "attention", "blocked")
 # The order of the coloured parts of the header's bar.
@@ -124,6 +125,7 @@ class ExecutionPage:
             "asks_besides": [] if why and look_at in asks else asks,
             "verbs": [verb for verb in VERBS if verb in can and can[verb] is None],
             "may_signal": can["signal"] is None,
+            **self._asked(can["signal"] is None),
             "ask": self.query.get("do", ""),
             "may_run": allowed(self.principal, WORKFLOW_RUN, self.execution.workflow),
             "may_undo": bool(self.graph.undos),
@@ -132,6 +134,14 @@ class ExecutionPage:
             "parts": _parts(counts, len(self.views)),
             "typical": None if self.ended else typical(self.execution.workflow),
         }
+
+    def _asked(self, may_signal: bool) -> dict[str, Any]:
+        """Return what this person can do about nodes that wait: approvals to decide, signals to send."""
+        if not any(run.status == NodeStatus.WAITING for run in self.runs):
+            return {}
+        found = queries.to_decide(self.principal).filter(execution=self.execution).order_by("pk")
+        names = queries.awaited_signals([self.execution.pk]) if may_signal else []
+        return {"approving": list(found[:ASKED]), "awaited": names[:ASKED]}
 
     def _canvas(self) -> dict[str, Any]:
         asked = self.query.get("view", "")

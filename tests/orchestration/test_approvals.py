@@ -1,5 +1,7 @@
 """Bodies that ask people: who may answer, and what comes of it."""
 
+import json
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -139,3 +141,17 @@ def test_the_command_line_says_yes_too(crew, capsys):
     call_command("approve", str(id), "work", form='{"window": "now"}')
     assert "approved" in capsys.readouterr().out
     ended(id)
+
+
+def test_the_command_line_lists_what_waits_and_says_no_to_the_one_that_is_meant(crew, capsys):
+    id = asking(roles=["releasers"])
+    call_command("approvals")
+    assert "releasers" in capsys.readouterr().out
+    other = asking()
+    call_command("approvals", json=True)
+    found = {each["execution"]: each for each in json.loads(capsys.readouterr().out)["approvals"]}
+    assert (found[str(id)]["may_decide"], found[str(other)]["may_decide"]) == (False, True)
+    with pytest.raises(SystemExit):
+        call_command("approve", str(other), "work", reject=True, wait=found[str(id)]["id"])
+    call_command("approve", str(other), "work", reject=True, wait=found[str(other)]["id"])
+    ended(other, "failed")

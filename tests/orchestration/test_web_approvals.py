@@ -16,6 +16,7 @@ from orchestration import WorkflowBuilder
 from orchestration.engine.parking import Wait as Waiting
 from orchestration.models import Execution, JournalEntry, NodeRun, Wait
 from orchestration.queries import to_decide
+from orchestration.store import clock, timers
 from security.models import AuditRecord
 from security.principals import Principal
 from tests import factories
@@ -57,6 +58,12 @@ def person(name: str, *roles: str) -> Client:
         user.groups.add(Group.objects.get_or_create(name=role)[0])
     client = Client()
     client.force_login(user)
+    return client
+
+
+def _as(name: str, *, staff: bool) -> Client:
+    client = Client()
+    client.force_login(factories.person(name, staff=staff))
     return client
 
 
@@ -262,3 +269,21 @@ def test_home_counts_what_waits_for_this_person() -> None:
     assert Execution.objects.count() == 1
     home = person("uma").get("/").content.decode()
     assert home[home.index("For your approval") - 300 :].count('<span class="value">1</span>') == 1
+
+
+def test_the_execution_says_what_this_person_can_do_about_it() -> None:
+    wait, client = asking(users=["uma"]), person("uma")
+    here = f"/executions/{wait.execution_id}/"
+    assign_perm("orchestration.view_workflow", User.objects.get(username="uma"), wait.execution.workflow)
+    page = client.get(here).content.decode()
+    assert "“go live” waits for your approval." in page
+    assert f'href="/approvals/#ask-{wait.pk}"' in page
+    assert "waits for your approval" not in _as("root", staff=True).get(here).content.decode()
+
+
+def test_what_nobody_decided_in_time_stands_among_what_was_decided() -> None:
+    wait, client = asking(due=0.5, users=["uma"]), _as("root", staff=True)
+    with clock.ahead(120):
+        timers.fire(timers.due())
+    assert status(wait) == "ready"
+    assert "Nobody decided in time" in inbox(client)

@@ -22,17 +22,19 @@ class Command(command.Command):
         parser.add_argument(
             "--form", metavar="JSON", help="the answers: JSON, @file, or - for standard input"
         )
+        parser.add_argument(
+            "--wait", type=int, metavar="N", help="which question, as `approvals` numbers them"
+        )
         parser.add_argument("--comment", default="", help="told to the body, and kept in the audit")
 
     def handle(self, *args: Any, **options: Any) -> None:
         execution, node = command.find(self.principal, options["id"]), options["node"]
+        told = {"principal": self.principal, "comment": options["comment"], "wait": options["wait"]}
         if options["reject"]:
-            executor.reject(execution.id, node, principal=self.principal, comment=options["comment"])
+            executor.reject(execution.id, node, **told)
         else:
             form = read_input(options["form"]) if options["form"] is not None else None
-            executor.approve(
-                execution.id, node, principal=self.principal, form=form, comment=options["comment"]
-            )
+            executor.approve(execution.id, node, form=form, **told)
         said = _("rejected") if options["reject"] else _("approved")
         self.stdout.write(
             _("“%(node)s” of %(id)s is %(said)s.") % {"node": node, "id": execution.id, "said": said}

@@ -99,7 +99,7 @@ def decide(request: HttpRequest, id: UUID, wait: int) -> HttpResponse:
 
 def _show(request: HttpRequest, refused: Refused | None = None, status: int = 200) -> HttpResponse:
     principal = Principal.for_request(request)
-    rows = queries.approvals(principal).filter(asked=True)
+    rows = queries.inbox(principal)
     found = list(rows[: SHOWN + 1])
     asks = _asks(found[:SHOWN], refused)
     context = {
