@@ -18,6 +18,7 @@ from .executions import (
     Retry,
     Signals,
 )
+from .journal import Journal
 from .root import Nothing, Root
 from .token import obtain_token
 from .workflows import WorkflowDetail, Workflows
@@ -44,6 +45,7 @@ urlpatterns = [
     path("approvals/", Approvals.as_view(), name="approvals"),
     path(f"{ONE}children/", Children.as_view(), name="children"),
     path(f"{ONE}events/", Events.as_view(), name="events"),
+    path(f"{ONE}journal/", Journal.as_view(), name="journal"),
     path(f"{ONE}log/", Log.as_view(), name="log"),
     path(f"{ONE}artifacts/", Artifacts.as_view(), name="artifacts"),
     path(f"{ONE}artifacts/<uuid:artifact>/", Download.as_view(), name="artifact"),

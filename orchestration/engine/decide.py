@@ -11,6 +11,7 @@ sets are iterated here.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,6 +65,8 @@ class Result:
     ran: float | None = None  # seconds that the attempt has run in all, where it has a timeout
     more: dict[str, Any] | None = None  # what else its event says
     spread: int = 0  # how many items a map has
+    began: dt.datetime | None = None  # when an attempt that has waited began
+    whole: float | None = None  # ms from then until now
 
 
 def begin(graph: Graph, view: View, about: dict[str, Any]) -> list[Command]:
@@ -109,9 +112,16 @@ def _begun(row: Row, result: Result) -> Iterator[Command]:
         yield Emit("node.started", row.key, row.attempt, {"worker": result.worker})
 
 
+def _took(result: Result) -> dict[str, float | None]:
+    """Return how long the attempt took; of one that has waited, all of it, and apart how long it ran at last."""
+    if result.whole is None:
+        return {"duration": result.duration}
+    return {"duration": result.whole, "ran": result.duration}
+
+
 def _succeed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Command]:
     yield End(row.key, N.SUCCEEDED, result=result.result)
-    data = {"duration": result.duration, "queued": result.queued, **(result.more or {})}
+    data = {**_took(result), "queued": result.queued, **(result.more or {})}
     yield Emit("node.completed", row.key, row.attempt, data)
     if is_item(graph, row.key):
         yield from item_ended(graph, view, row.key, ok=1)
@@ -152,7 +162,7 @@ def _failed(graph: Graph, view: View, row: Row, result: Result) -> Iterator[Comm
         "delay": round(delay * 1000),
         "next": row.attempt + 1,
         "of": policy.max_attempts,
-        "duration": result.duration,
+        **_took(result),
         "outcome": result.outcome.value,
     }
     yield Emit("node.retrying", row.key, row.attempt, data)
@@ -170,7 +180,7 @@ def overdue(graph: Graph, view: View, key: Key, error: dict[str, Any]) -> list[C
 def _fail(graph: Graph, view: View, row: Row, error: dict[str, Any], result: Result) -> Iterator[Command]:
     data = {
         "error": brief(error),
-        "duration": result.duration,
+        **_took(result),
         "attempts": row.attempt,
         "outcome": result.outcome.value,
     }

@@ -26,9 +26,10 @@ def give_up(
     cancelling = view.status is E.CANCELLING
     who = None if cancelling else rescuer(graph, row.key, error.get("types", ()), tried)
     # The row goes on to the next attempt's error one day; its first event keeps the traceback of this one.
-    first = {**data, "error": told(error)} if row.status not in (N.WAITING, N.ATTENTION) else data
+    fails_now = row.parked or row.status not in (N.WAITING, N.ATTENTION)
+    first = {**data, "error": told(error)} if fails_now else data
     if who is not None:
-        if row.status is not N.WAITING or row.is_spread:
+        if row.status is not N.WAITING or row.parked or row.is_spread:
             yield Await(row.key, error)
         yield Emit("node.waiting", row.key, row.attempt, {**first, "awaits": who.node})
         yield Birth(who)

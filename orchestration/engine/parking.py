@@ -47,7 +47,7 @@ def suspend(
 
 def wake(view: View, key: Key, reason: str, about: Mapping[str, Any] | None = None) -> Iterator[Command]:
     """Let a parked row go on: its body runs again from the top, in the same attempt."""
-    yield Requeue(key, refund=True)
+    yield Requeue(key, refund=True, woken=True)
     yield Emit("node.ready", key, data={"reason": reason, **(about or {})})
     if view.status is E.PAUSED:
         yield Hold(key, True)

@@ -165,6 +165,7 @@ class Requeue:
     loss: bool = False
     error: dict[str, Any] | None = None
     anew: bool = False  # a person has asked for it: its deadline begins anew
+    woken: bool = False  # it was parked, and its attempt goes on: it began when it began
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +371,7 @@ def _park(view: View, row: Row, command: Await | Block | Park) -> None:
             return
         case Await(_, error, status):
             row.verdict = ""
-            if row.status is not status:  # a map that fails has been waiting
+            if row.status is not status:  # a map that fails, or a body whose time is over, has been waiting
                 _move(row, status)
         case Block(_, error):
             _move(row, NodeStatus.BLOCKED)

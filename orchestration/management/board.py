@@ -32,6 +32,7 @@ AFTER = {
     "node.cancelled": "cancelled",
     "node.reset": "pending",
 }
+_BEGINS_ANEW = ("node.lost", "node.released", "node.retrying", "node.blocked", "node.reset", "node.attention")
 ENDED = ("succeeded", "recovered", "failed", "upstream_failed", "skipped", "cancelled")
 MOVING = ("running", "retrying", "attention", "blocked", "waiting", "ready")  # the most telling first
 
@@ -103,8 +104,10 @@ class Board:
         row.touched = event["seq"]
         row.duration = data.get("duration")
         row.note = note(event)
-        if row.status == "running":
-            row.started_at = datetime.fromisoformat(event["at"])
+        if event["type"] in _BEGINS_ANEW:
+            row.started_at = None
+        elif row.status == "running":  # an attempt whose body has waited goes on
+            row.started_at = row.started_at or datetime.fromisoformat(event["at"])
 
     def _count(self, row: Row, index: int, status: str) -> None:
         """Note in a map's own row what becomes of an item: there may be thousands of them."""

@@ -44,6 +44,7 @@ from .family import (
     unfinished_below,
 )
 from .filters import ExecutionFilter
+from .journal import Remembered, journal
 from .lists import (
     artifact,
     asking,
@@ -75,7 +76,7 @@ from .paging import Page, page
 from .sentences import LEFT, SINCE, Why, is_far, spell_at, spell_left
 from .signals import awaited_signals, signal_json, signal_state, signals
 from .state import state
-from .waits import is_parked, spell_wait, waits_of
+from .waits import is_parked, spell_wait, wait_json, waits_of
 from .why import culprit, explain, why, whys
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "Fate",
     "NodeReasons",
     "Page",
+    "Remembered",
     "Source",
     "Why",
     "above",
@@ -135,6 +137,7 @@ __all__ = [
     "inbox",
     "is_far",
     "is_parked",
+    "journal",
     "last_decision",
     "last_log_lines",
     "line_json",
@@ -171,6 +174,7 @@ __all__ = [
     "unfinished_below",
     "versions",
     "visible_source",
+    "wait_json",
     "waiting_for",
     "waits_of",
     "why",

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from orchestration.engine.states import NodeStatus
 from orchestration.models import Child, NodeRun, Wait
 
+from .events import instant
 from .sentences import COUNTED, LEFT, SINCE, Why, spell_at
 
 FEW = 500  # node runs that are looked up by their keys
@@ -136,6 +137,12 @@ def _several(waits: Sequence[Wait]) -> str:
         return _(" and ").join(names)
     said = {"names": ", ".join(names), "count": more}
     return _("%(names)s and %(count)d more") % said
+
+
+def wait_json(wait: Wait) -> dict[str, Any]:
+    """Return a wait as the API shows it."""
+    shown = {"kind": wait.kind, "name": wait.name, "about": wait.about}
+    return shown | {"since": instant(wait.since), "until": instant(wait.wake_at)}
 
 
 def spell_wait(kind: str, name: str, about: Any = None) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import json
 import math
 import signal
 import threading
@@ -38,7 +40,7 @@ from orchestration.engine.graph import NodeSpec
 from orchestration.engine.policies import type_names
 from orchestration.engine.retry import Asked
 from orchestration.engine.states import Outcome
-from orchestration.store.journal import ran_key
+from orchestration.store.journal import began_key, ran_key
 
 from .maps import Found
 from .seat import Held
@@ -142,6 +144,12 @@ def _ran(held: Held) -> float:
     return float(entry.value or 0.0) if entry is not None else 0.0
 
 
+def began(held: Held) -> dt.datetime | None:
+    """Return when the attempt began, where it has waited since."""
+    entry = (held.journal or {}).get(began_key(held.claim.attempt))
+    return dt.datetime.fromisoformat(json.loads(entry.value)) if entry is not None and entry.value else None
+
+
 @contextmanager
 def _alarm(held: Held, spec: NodeSpec) -> Iterator[None]:
     """Interrupt the main thread when time is up; the alarm raises only while the flag is up, and for its own body."""
@@ -187,6 +195,7 @@ def to_result(
 ) -> Result:
     """Return the Result to settle; `took` is seconds. An un-serialisable result is a failure that is not retried."""
     about: dict[str, Any] = {"duration": round(took * 1000, 2), "queued": held.claim.queued, "worker": worker}
+    about["began"] = began(held)
     key = held.claim.key
     if outcome is Outcome.SUSPENDED:
         ran = _ran(held) + took if spec.timeout is not None else None

@@ -96,7 +96,8 @@ class Heartbeat(threading.Thread):
             self._relieve()
         for one in slow:
             if one.begun_at is not None and not one.told:
-                leases.begun(one.claim, time.monotonic() - one.begun_at, self.seat.label)
+                first = bodies.began(one)
+                leases.begun(one.claim, time.monotonic() - one.begun_at, self.seat.label, first)
                 one.told = True
 
     def _renew(self, held: list[Held], now: float) -> None:

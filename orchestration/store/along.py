@@ -47,6 +47,7 @@ class Along:
             row.status = NodeStatus.RUNNING
             row.attempt += 1
             times.fence, times.claimed, times.alone = times.fence + 1, True, False
+            times.started_at = None  # claimed, and not begun
         return kept
 
     def _fits(self, item: Locked, key: Key) -> bool:

@@ -14,12 +14,19 @@ from .sql import Statement, execute
 
 # What is not a value is asked for anew by a retry by hand; what was read may have been put right since.
 VALUE, READ, TIMEOUT, REFUSED = ("value", "read", "timeout", "refused")
-RAN = "ran"  # a kind of its own: seconds that an attempt has run
+# Kinds of their own, which no call of a body has: the seconds that an attempt has run, and when it began.
+RAN, BEGAN = "ran", "began"
+OWN = (RAN, BEGAN)
 
 
 def ran_key(attempt: int) -> str:
     """Return where it stands how long an attempt has run; no call of a body has such a key."""
     return f"#{RAN} {attempt}"
+
+
+def began_key(attempt: int) -> str:
+    """Return where it stands when an attempt that has waited began."""
+    return f"#{BEGAN} {attempt}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ def carry(connection: BaseDatabaseWrapper, pairs: Sequence[tuple[int, int]]) -> 
         "INSERT INTO orchestration_journalentry (node_run_id, key, kind, came, value, at)"
         " SELECT r.new, j.key, j.kind, j.came, j.value, j.at"
         f" FROM {sql.recordset(connection.vendor, _PAIR)} JOIN orchestration_journalentry j"
-        f" ON j.node_run_id = r.old AND j.came = '{VALUE}' AND j.kind <> '{RAN}'"
+        f" ON j.node_run_id = r.old AND j.came = '{VALUE}' AND j.kind NOT IN ('{RAN}', '{BEGAN}')"
     )
     execute(connection, text, [sql.records(connection, pairs)])
 

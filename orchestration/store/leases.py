@@ -67,8 +67,17 @@ def _held(claims: Sequence[Claim]) -> str:
     return sql.to_json([(claim.run_id, claim.fence) for claim in claims])
 
 
-def begun(claim: Claim, ago: float, worker: str, using: str = DEFAULT_DB_ALIAS) -> bool:
-    """Write `node.started` for a body that began `ago` seconds ago; False when the claim is ours no longer."""
+def begun(
+    claim: Claim,
+    ago: float,
+    worker: str,
+    first: dt.datetime | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> bool:
+    """Write `node.started` for a body that began `ago` seconds ago; False when the claim is ours no longer.
+
+    `first` is when its attempt began, where it has waited since.
+    """
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
         for item in lock(connection, [claim.execution_id], graph_of).values():
@@ -79,6 +88,7 @@ def begun(claim: Claim, ago: float, worker: str, using: str = DEFAULT_DB_ALIAS) 
                 return False
             at = item.now - dt.timedelta(seconds=ago)
             item.run([Start(claim.key), Emit("node.started", claim.key, row.attempt, {"worker": worker})], at)
+            times.started_at = first or times.started_at
             write(connection, [item])
             return True
     return False

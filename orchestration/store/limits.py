@@ -32,7 +32,7 @@ def expiring(limit: int = 100, using: str = DEFAULT_DB_ALIAS) -> list[tuple[uuid
     text = (
         'SELECT execution_id, node, "index", for_node FROM orchestration_noderun WHERE expires_at IS NOT NULL'
         f" AND finished_at IS NULL AND NOT superseded AND expires_at <= {clock.sql(connection)}"
-        f" AND (status = 'ready' AND NOT held OR expires_at <= {clock.sql(connection, -PATIENCE)})"
+        f" AND (status IN ('ready', 'waiting') AND NOT held OR expires_at <= {clock.sql(connection, -PATIENCE)})"
         " ORDER BY expires_at LIMIT %s"
     )
     return [(read_uuid(row[0]), Key(*row[1:])) for row in execute(connection, text, [limit])]
@@ -67,7 +67,8 @@ def _overdue(item: Locked, key: Key) -> NodeTimeout | None:
         return None
     if row.status is NodeStatus.READY and not row.held:
         return _why(spec, over=times.deadline_at is not None and times.deadline_at <= item.now)
-    return DeadlineExceeded(deadline=spec.deadline) if row.status is NodeStatus.RUNNING else None
+    late = row.status is NodeStatus.RUNNING or row.parked
+    return DeadlineExceeded(deadline=spec.deadline) if late else None
 
 
 def _why(spec: NodeSpec, *, over: bool) -> NodeTimeout:

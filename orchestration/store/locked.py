@@ -196,7 +196,9 @@ class Locked:
                 times.finished_at = at or self.now
             case Release() | Requeue():
                 delay = self.view.rows[key].delay
-                times.started_at, times.ready_at = None, self.now
+                if not (isinstance(command, Requeue) and command.woken):
+                    times.started_at = None
+                times.ready_at = self.now
                 times.available_at = self.now + dt.timedelta(seconds=delay) if delay else self.now
                 self.ready[key] = None
                 self._limit(key, times, anew=isinstance(command, Requeue) and command.anew)
@@ -286,7 +288,7 @@ def read_row(item: Locked, found: Sequence[Any]) -> None:
         NodeStatus(found[5]),
         attempt=found[6],
         losses=found[7],
-        started=found[8] is not None,
+        started=found[8] is not None and found[5] == NodeStatus.RUNNING,
         held=bool(found[9]),
         verdict=found[10],
         ok=found[11],

@@ -54,16 +54,29 @@ def settle_one(item: Locked, outcome: Settled) -> bool:
     times = item.times[outcome.result.key]
     times.parked = outcome.claim.parked
     at = item.now - dt.timedelta(seconds=max(0.0, outcome.ago))
-    if outcome.result.outcome not in _WITHOUT_A_BEGIN and times.started_at is None:
-        began = at - dt.timedelta(milliseconds=outcome.result.duration or 0.0)
-        # Two clocks measure to within a hair; a node never shows as begun before it was released.
-        times.started_at = max(began, times.ready_at) if times.ready_at is not None else began
-    result = outcome.result
+    if outcome.result.outcome not in _WITHOUT_A_BEGIN:
+        times.started_at = begin_of(item, outcome)
+    result, first = outcome.result, outcome.result.began
+    if first is not None:
+        result = replace(result, whole=round((at - first).total_seconds() * 1000, 2))
     if result.outcome is not Outcome.SUCCEEDED:
         left = (times.deadline_at - item.now).total_seconds() if times.deadline_at is not None else None
         result = replace(result, jitter=random.random(), left=left)
     item.run(decide(item.graph, item.view, result), at)
+    if first is not None and times.started_at is not None:
+        times.started_at = first
     return True
+
+
+def begin_of(item: Locked, outcome: Settled) -> dt.datetime:
+    """Return when the body began to run, this time."""
+    times = item.times[outcome.result.key]
+    if times.started_at is not None:
+        return times.started_at
+    ended = item.now - dt.timedelta(seconds=max(0.0, outcome.ago))
+    began = ended - dt.timedelta(milliseconds=outcome.result.duration or 0.0)
+    # Two clocks measure to within a hair; a node never shows as begun before it was released.
+    return max(began, times.ready_at) if times.ready_at is not None else began
 
 
 def close(connection: BaseDatabaseWrapper, items: Sequence[Locked]) -> None:

@@ -7,6 +7,7 @@ settle that parks: so either finds what the other has written, and nothing falls
 from __future__ import annotations
 
 import datetime as dt
+import json
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from orchestration.engine.view import Emit, Key
 from . import event_waits, journal, sql
 from .children import REASON, Over, over, read_over
 from .locked import Locked, read_uuid
-from .outcomes import Settled, is_present
+from .outcomes import Settled, begin_of, is_present
 from .sql import Statement
 from .transaction import Transaction
 
@@ -97,9 +98,14 @@ def _meet(
 ) -> Settled:
     item, run_id, key = items[outcome.claim.execution_id], outcome.claim.run_id, outcome.result.key
     parking.runs.append(run_id)
+    attempt = outcome.claim.attempt
     if (ran := outcome.result.ran) is not None:
-        key_ = journal.ran_key(outcome.claim.attempt)
-        parking.ran.append([run_id, key_, journal.RAN, journal.VALUE, str(ran), item.now])
+        parking.ran.append([run_id, journal.ran_key(attempt), journal.RAN, journal.VALUE, str(ran), item.now])
+    if outcome.result.began is None:
+        began = json.dumps(begin_of(item, outcome).isoformat())
+        parking.ran.append(
+            [run_id, journal.began_key(attempt), journal.BEGAN, journal.VALUE, began, item.now]
+        )
     woken = ""
     for wait in outcome.result.waits:
         if wait.key in known[run_id]:

@@ -26,7 +26,7 @@ def next_for_the_sweep(held: Collection[int]) -> float | None:
     runs = Q(status=NodeStatus.RUNNING)
     found = NodeRun.objects.filter(superseded=False, finished_at=None).aggregate(
         lease=Min("lease_until", filter=runs & ~Q(pk__in=held)),
-        queued=Min("expires_at", filter=waits),
+        queued=Min("expires_at", filter=waits | Q(status=NodeStatus.WAITING)),
         late=Min("expires_at", filter=runs),
     )
     if found["late"] is not None:

@@ -123,9 +123,14 @@ def why_element(why: Why | None) -> SafeString:
 def since_element(at: datetime) -> SafeString:
     """Return " since 14:02", as a `<time>`."""
     before, _mark, after = (_(" since %(time)s") % {"time": SINCE}).partition(SINCE)
-    text = '{}<time datetime="{}" title="{}"{}>{}</time>{}'
+    return format_html("{}{}{}", before, moment_element(at), after)
+
+
+def moment_element(at: datetime) -> SafeString:
+    """Return a `<time>` that reads as the time of day, with its date where that is not plain."""
     clock = mark_safe("" if is_far(at) else ' data-clock="m"')
-    return format_html(text, before, at.isoformat(), full_time(at), clock, spell_at(at), after)
+    text = '<time datetime="{}" title="{}"{}>{}</time>'
+    return format_html(text, at.isoformat(), full_time(at), clock, spell_at(at))
 
 
 def _counted(sentence: str, until: datetime | None) -> SafeString:

@@ -18,6 +18,7 @@ from security.policies import allowed
 from security.principals import Principal
 
 from .history import Event, attempts, key_of, spans
+from .journal import journal_context
 from .plans import plans
 from .schedule import schedule
 
@@ -74,6 +75,7 @@ def node_context(
         "artifacts": Artifact.objects.filter(execution=execution, node=node).order_by("created_at", "id")[
             :ARTIFACTS
         ],
+        **journal_context(run, spec),
         **_history(events, queries.failures(execution, node, item, served)),
         "tells_error": tells_error,
         "only_error": tells_error

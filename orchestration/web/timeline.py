@@ -10,13 +10,15 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from orchestration.engine.graph import Graph
-from orchestration.queries import companions
+from orchestration.queries import companions, spell_wait
 
 from .format import spell_duration
-from .history import QUEUED, RETRYING, RUNNING, WAITING, Event, Span, spans
+from .history import PARKED, QUEUED, RETRYING, RUNNING, WAITING, Event, Span, goes_on, spans
 from .words import word
 
 ROWS = 1_000
+BARS = 400  # of one node: a body that is repeated may have run and waited thousands of times
+NAMED = 3  # of what a body waits for at once
 _STEPS = (
     0.01,
     0.02,
@@ -145,12 +147,25 @@ class _Scale:
         waits = sum(self._seconds(part) for part in parts if part.kind != RUNNING)
         return Row(
             view,
-            [self._bar(part) for part in parts],
+            list(map(self._bar, *self._drawn(parts))),
             (view["node"], view["for"]) in path,
             _took(view),
-            sum(part.kind == RUNNING for part in parts),
+            _tries(parts),
             waits,
         )
+
+    def _drawn(self, parts: Sequence[Span]) -> tuple[list[Span], list[str]]:
+        """Return what is drawn, and how each ended: of very many, neighbours as one, which is what most of it was."""
+        endings, size = _endings(parts), -(-len(parts) // BARS)
+        if size <= 1:
+            return list(parts), endings
+        drawn, ends = [], []
+        for first in range(0, len(parts), size):
+            some = parts[first : first + size]
+            place = max(range(len(some)), key=lambda place: self._seconds(some[place]))
+            drawn.append(replace(some[place], start=some[0].start, end=some[-1].end))
+            ends.append(endings[first + place])
+        return drawn, ends
 
     def _parts(self, span: Span) -> Iterator[Span]:
         """Yield a span; a delay that is over is followed by the wait for a worker."""
@@ -174,12 +189,12 @@ class _Scale:
             if share < 0.96
         ]
 
-    def _bar(self, span: Span) -> Bar:
+    def _bar(self, span: Span, outcome: str) -> Bar:
         x = self._percent(span.start - self.start)
         width = max(
             self._percent((span.end or self.end) - self.start) - x, _THINNEST if span.kind == RUNNING else 0
         )
-        status = (span.outcome or "running") if span.kind == RUNNING else span.kind
+        status = (outcome or "running") if span.kind == RUNNING else span.kind
         return Bar(
             span.kind, status, round(min(x, 100 - _THINNEST), 3), round(width, 3), self._title(span, status)
         )
@@ -187,6 +202,9 @@ class _Scale:
     def _title(self, span: Span, status: str) -> str:
         """Say what a bar is: an attempt with its end, or what was waited for."""
         took = spell_duration(self._seconds(span))
+        if span.kind == RUNNING and span.outcome == PARKED:
+            said = {"number": span.attempt, "time": took}
+            return _("Attempt %(number)d · ran for %(time)s, then waited") % said
         if span.kind == RUNNING:
             said = {"number": span.attempt, "outcome": word(status), "time": took}
             text = _("Attempt %(number)d · %(outcome)s · %(time)s") % said
@@ -195,6 +213,12 @@ class _Scale:
                 if span.error
                 else text
             )
+        if span.waits:
+            what = [
+                spell_wait(str(wait.get("kind")), str(wait.get("name", ""))) for wait in span.waits[:NAMED]
+            ]
+            more = "…" if len(span.waits) > NAMED else ""
+            return _("Waits for %(what)s · %(time)s") % {"what": ", ".join(what) + more, "time": took}
         if span.kind == WAITING and span.by:
             return _("Waits for “%(node)s” · %(time)s") % {"node": span.by, "time": took}
         if span.kind == RETRYING:
@@ -206,6 +230,26 @@ class _Scale:
 
     def _percent(self, offset: timedelta) -> float:
         return min(100.0, max(0.0, 100 * offset.total_seconds() / self.total))
+
+
+def _endings(parts: Sequence[Span]) -> list[str]:
+    """Return for each run how its attempt ended: where its body waited, a later one tells."""
+    found, after = [], None
+    for span in reversed(parts):
+        if span.kind != RUNNING:
+            found.append("")
+            continue
+        if after is None or not goes_on(span, after):
+            ending = "" if span.outcome == PARKED else span.outcome
+        found.append(ending)
+        after = span
+    return found[::-1]
+
+
+def _tries(parts: Sequence[Span]) -> int:
+    """Return the number of attempts; one whose body waited has run several times."""
+    runs = [part for part in parts if part.kind == RUNNING]
+    return sum(place == 0 or not goes_on(runs[place - 1], run) for place, run in enumerate(runs))
 
 
 def spell_tick(seconds: float) -> str:

@@ -89,6 +89,19 @@ def test_a_due_time_that_passes_fails_the_approval():
     assert (result.status, result.error["type"]) == ("failed", "ApprovalTimeout")
 
 
+def test_a_deadline_ends_a_wait_and_whoever_may_rescue_it_does():
+    workflow = WorkflowBuilder("doors-deadline", output="pay").wait_for_signal("pay", "paid", deadline="1h")
+    failed = run(workflow.build())
+    assert (failed.status, failed.error["type"]) == ("failed", "DeadlineExceeded")
+    workflow.add_node("late", told, on_error=True)
+    rescued = run(workflow.build())
+    assert (rescued.status, rescued.output["type"]) == ("succeeded", "DeadlineExceeded")
+    assert rescued.nodes["pay"].status == "recovered"
+    asked = WorkflowBuilder("doors-asked", output="pay")
+    asked.wait_for_signal("pay", "paid", deadline="1h", on_exhausted="pause")
+    assert run(asked.build()).nodes["pay"].status == "attention"
+
+
 def test_a_form_that_is_no_schema_is_refused_where_its_workflow_is_registered():
     workflow = WorkflowBuilder("doors-form").approval("ok", form={"properties": 7}).build()
     with pytest.raises(GraphError, match='form of node "ok" of workflow "doors-form" is not a JSON Schema'):
