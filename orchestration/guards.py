@@ -22,12 +22,17 @@ def register() -> None:
             actions.WORKFLOW_RUN: "run_workflow",
             actions.CACHE_INVALIDATE: "control_workflow",
             actions.TRIGGER_SET: "control_workflow",
+            actions.STATE_CHANGE: "control_workflow",
         },
         _viewable,
     )
     objects.register(
         "orchestration.Execution",
-        {actions.EXECUTION_VIEW: "view_workflow", actions.EXECUTION_CONTROL: "control_workflow"},
+        {
+            actions.EXECUTION_VIEW: "view_workflow",
+            actions.EXECUTION_CONTROL: "control_workflow",
+            actions.STATE_CHANGE: "control_workflow",
+        },
         lambda user, rows: rows.filter(workflow__in=_workflows(user)),
         holder=lambda execution: execution.workflow,
     )
@@ -41,6 +46,11 @@ def register() -> None:
         "orchestration.Event",
         {actions.EVENT_VIEW: "view_event", actions.EVENT_EMIT: "emit_event"},
         _events,
+    )
+    objects.register(
+        "orchestration.StateEntry",
+        {actions.GLOBAL_STATE_VIEW: "view_stateentry", actions.GLOBAL_STATE_CHANGE: "change_stateentry"},
+        lambda user, rows: rows if user.has_perm("orchestration.view_stateentry") else rows.none(),
     )
     # Whose executions it may touch is asked about each of them, when its turn comes.
     objects.register("orchestration.BulkAct", {}, lambda user, rows: rows.filter(created_by=user))

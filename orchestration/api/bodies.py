@@ -111,6 +111,18 @@ class TriggerChange(Reason):
     owner = serializers.CharField(max_length=150, allow_null=True, default=None)
 
 
+class OneState(Reason):
+    key = serializers.CharField(max_length=128)
+    workflow = serializers.CharField(max_length=200, allow_null=True, default=None)
+    execution = serializers.UUIDField(allow_null=True, default=None)
+    version = serializers.IntegerField(min_value=0, allow_null=True, default=None)
+
+
+class SetState(OneState):
+    value = AnyJSON(allow_null=True)
+    ttl = AnyJSON(required=False, allow_null=True, default=None)
+
+
 class Credentials(Body):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=4096, trim_whitespace=False)

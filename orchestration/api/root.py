@@ -26,6 +26,7 @@ class Root(Endpoint):
             "workflows": "workflows",
             "executions": "executions",
             "events": "broadcasts",
+            "state": "state",
             "token": "token",
         }
         return Response({word: reverse(f"api:{name}", request=request) for word, name in names.items()})

@@ -20,6 +20,7 @@ from .executions import (
 )
 from .journal import Journal
 from .root import Nothing, Root
+from .state import DeleteState, SetState, State, StateValue
 from .token import obtain_token
 from .workflows import WorkflowDetail, Workflows
 
@@ -56,6 +57,10 @@ urlpatterns = [
     path("events/", Broadcasts.as_view(), name="broadcasts"),
     path("events/<uuid:id>/", BroadcastDetail.as_view(), name="broadcast"),
     path("triggers/", Triggers.as_view(), name="triggers"),
+    path("state/", State.as_view(), name="state"),
+    path("state/value/", StateValue.as_view(), name="state_value"),
+    path("state/set/", SetState.as_view(), name="state_set"),
+    path("state/delete/", DeleteState.as_view(), name="state_delete"),
     path("cache/", Cache.as_view(), name="cache"),
     path("cache/invalidate/", Invalidate.as_view(), name="cache_invalidate"),
     re_path("^(?P<rest>.*)$", Nothing.as_view()),

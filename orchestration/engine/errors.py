@@ -155,7 +155,7 @@ class UnknownState(Igon7Error):
 
 
 class StateChanged(Igon7Error):
-    """The state "{key}" is at version {found} now, not at {expected}: somebody has changed it. Look at it again."""
+    """The state "{key}" {found}, and was to be at version {expected}: somebody has changed it. Look at it again."""
 
     code = "state_changed"
     status = 409

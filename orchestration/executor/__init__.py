@@ -22,6 +22,7 @@ from .delivering import deliver_events, deliver_soon, principal_of, purge
 from .events import BY_WORKFLOWS, Message, check_event_id, emit_event, emit_events
 from .signals import send_signal, send_signals, signal_with_start
 from .starting import BATCH, KEY_LIMIT, start, start_many, start_or_get
+from .state import StateOf, delete_state, may_set_state, set_state, state_of
 from .triggers import disable_trigger, enable_trigger
 from .verbs import STARTING, VERBS, can, may
 
@@ -36,12 +37,14 @@ __all__ = [
     "VERBS",
     "Joint",
     "Message",
+    "StateOf",
     "approve",
     "attend",
     "can",
     "cancel",
     "check_event_id",
     "check_reason",
+    "delete_state",
     "deliver_events",
     "deliver_soon",
     "disable_trigger",
@@ -51,6 +54,7 @@ __all__ = [
     "fork",
     "invalidate_cache",
     "may",
+    "may_set_state",
     "pause",
     "preview",
     "principal_of",
@@ -61,11 +65,13 @@ __all__ = [
     "retry",
     "send_signal",
     "send_signals",
+    "set_state",
     "signal_with_start",
     "start",
     "start_children",
     "start_many",
     "start_or_get",
+    "state_of",
     "terminate",
     "together_with",
 ]

@@ -11,9 +11,11 @@ from django.utils import timezone
 
 from orchestration import executor, queries
 from orchestration.engine.graph import Graph
+from orchestration.engine.state import EXECUTION
 from orchestration.engine.states import EXECUTION_TERMINAL, ExecutionStatus, NodeStatus
 from orchestration.models import Artifact, Execution, NodeRun, Signal
 from orchestration.queries.events import LEVELS
+from orchestration.queries.state import previewed
 from orchestration.queries.stats import typical
 from orchestration.store.versions import graph_of
 from security.actions import WORKFLOW_RUN
@@ -31,6 +33,7 @@ VIEWS = ("graph", "timeline", "nodes")
 LINES = 400
 FIRST_ARTIFACTS = 4
 MOVING = 12
+KEYS = 8  # of its state
 SIGNALS = 5
 SOME_CHILDREN = 6
 EVENTS = 5
@@ -215,6 +218,7 @@ class ExecutionPage:
             "moving": moving[:MOVING],
             "moving_count": len(moving),
             "undos": self.undos,
+            "state": list(previewed(queries.state(EXECUTION, str(self.execution.pk)))[:KEYS]),
             "signals": self._signals(),
             **self._children(),
             "received": queries.received(self.execution.pk, EVENTS),

@@ -13,6 +13,7 @@ from .views import (
     family,
     plan,
     signals,
+    state,
     verbs,
     workers,
     workflows,
@@ -47,5 +48,9 @@ urlpatterns = [
     path("workflows/<path:name>/start/", in_own_zone(workflows.start), name="start"),
     path("workflows/<path:name>/cache/invalidate/", in_own_zone(workflows.invalidate), name="invalidate"),
     path("workflows/<path:name>/", in_own_zone(workflows.workflow), name="workflow"),
+    path("state/", in_own_zone(state.state), name="state"),
+    path("state/value/", in_own_zone(state.value), name="state_value"),
+    path("state/set/", in_own_zone(state.set_value), name="state_set"),
+    path("state/delete/", state.delete_value, name="state_delete"),
     path("workers/", in_own_zone(workers.workers), name="workers"),
 ]

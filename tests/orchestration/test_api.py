@@ -87,6 +87,7 @@ def test_a_password_gives_a_token_that_opens_the_api(client: Client) -> None:
         "workflows",
         "executions",
         "events",
+        "state",
         "token",
     }
 

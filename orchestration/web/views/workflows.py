@@ -23,6 +23,7 @@ from orchestration.web.schema_form import StartForm
 from security.actions import (
     CACHE_INVALIDATE,
     CONSOLE_OPEN,
+    GLOBAL_STATE_VIEW,
     TRIGGER_ASSIGN,
     TRIGGER_SET,
     WORKFLOW_RUN,
@@ -48,7 +49,12 @@ def workflows(request: HttpRequest) -> HttpResponse:
     found = list(queries.workflows(principal).defer("current__definition")[:LISTED])
     last = recent(principal, found, LAST_IN_LIST)
     rows = [_listed(workflow, last[workflow.pk]) for workflow in found]
-    return render(request, "orchestration/workflows.html", {"rows": rows, "broken": registry.broken()})
+    context = {
+        "rows": rows,
+        "broken": registry.broken(),
+        "may_view_state": allowed(principal, GLOBAL_STATE_VIEW),
+    }
+    return render(request, "orchestration/workflows.html", context)
 
 
 def _listed(workflow: Workflow, last: list[Any]) -> dict[str, Any]:
