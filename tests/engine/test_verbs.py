@@ -25,7 +25,8 @@ def test_a_verb_is_legal_in_its_statuses_and_says_elsewhere_why_not():
             else:
                 with pytest.raises(IllegalMove) as caught:
                     check(verb, status, "0190")
-                assert str(caught.value).startswith(f"Execution 0190 is {status}, so it cannot be {verb[:3]}")
+                assert str(caught.value).startswith(f"Execution 0190 is {status}, so it cannot be ")
+                assert verb[:3] in str(caught.value)
     with pytest.raises(IllegalMove, match=r"cannot be cancelled\. It is being cancelled already\."):
         check("cancel", E.CANCELLING, "0190")
     with pytest.raises(

@@ -52,6 +52,7 @@ def rows() -> Iterator[Execution]:
     signals.send([signals.Message(parked.pk, "go", '"<b>hello</b>"', "<script>alert(1)</script>")])
     _cache_something(execution)
     _start_a_child(parked)
+    _send_an_event(execution)
     yield execution
     versions.forget_versions()
 
@@ -84,6 +85,19 @@ def _start_a_child(parent: Execution) -> None:
         awaited=True, on_close="cancel", output="<script>alert(1)</script>",
     )  # fmt: skip
     models.Delivery.objects.create(target=child.id, kind="cancel", source=parent.pk, about=about, at=at)
+
+
+def _send_an_event(execution: Execution) -> None:
+    about = {
+        "source": "<b>hello</b>",
+        "sent_id": "1",
+        "sender": "<script>alert(1)</script>",
+        "data": "<b>hello</b>",
+    }
+    event = models.Event.objects.create(name="<b>hello</b>", accepted_at=clock.now(), **about)
+    workflow, why = execution.workflow, "<b>hello</b>"
+    models.Receipt.objects.create(event=event, outcome="not", workflow=workflow, why=why, at=clock.now())
+    models.Trigger.objects.create(workflow=workflow, event="<b>hello</b>", filter="<b>hello</b>")
 
 
 def url(model: Any, what: str, *key: Any) -> str:
