@@ -9,14 +9,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import connection
 
 from igon7site.setup.processes import kill_group, start
-from orchestration import executor
+from orchestration import Workflow, executor
 
 from . import driving, proc, workflows
 from .driving import Figures
@@ -89,6 +89,27 @@ def _rerun_ms(one: Igon7, nodes: int, times: int) -> float:
         moments = driving.all_of(one, [str(id)], ran + 3 * number)
         found.append((moments[-1] - before) * 1000)
     return statistics.median(found[1:])
+
+
+# --- maps -----------------------------------------------------------------------------------------
+
+
+def mapped(one: Igon7, *, items: int, width: int, times: int) -> Figures:
+    """Measure the items a second of a map, and the nodes a second of fans beside it, from root's body to join's."""
+    _across(one, workflows.mapped, items // 4)
+    _across(one, workflows.fan, width)
+    maps, fans = [], []
+    for _ in range(times):
+        fans.append(_across(one, workflows.fan, width))
+        maps.append(_across(one, workflows.mapped, items))
+    return {"items_s": statistics.median(maps), "fan_s": statistics.median(fans)}
+
+
+def _across(one: Igon7, make: Callable[[int], Workflow], size: int) -> float:
+    id = str(one.start(make, size))
+    driving.wait_until_ended(one)
+    root, join = driving.all_of(one, [id], 2)
+    return size / (join - root)
 
 
 # --- idle CPU --------------------------------------------------------------------------------------
@@ -201,4 +222,10 @@ def _idle(one: Igon7, seconds: float) -> float:
     return (proc.cpu_seconds(pids) - before) * 60 / (time.monotonic() - began)
 
 
-SCENARIOS: dict[str, driving.Scenario] = {"large": large, "idle": idle, "memory": memory, "parked": parked}
+SCENARIOS: dict[str, driving.Scenario] = {
+    "large": large,
+    "map": mapped,
+    "idle": idle,
+    "memory": memory,
+    "parked": parked,
+}

@@ -40,6 +40,13 @@ SCENARIOS = (
         {"nodes": 10_000, "starts": 5, "repeats": 100},
         {"nodes": 10_000, "starts": 5, "repeats": 20},
     ),
+    # a map, and beside it fans of as many nodes
+    Scenario(
+        "map",
+        OURS,
+        {"items": 10_000, "width": 10_000, "times": 3},
+        {"items": 10_000, "width": 10_000, "times": 1},
+    ),
     Scenario("idle", OURS, {"settle": 10, "seconds": 60}, {"settle": 4, "seconds": 20}),
     Scenario(
         "memory", (IGON7,), {"early": 10_000, "late": 100_000}, {"early": 10_000, "late": 30_000}, 600.0
@@ -107,6 +114,7 @@ TARGETS = (
         1.3,
         over_figure="rerun_ms_small",
     ),
+    Target("map of 10,000: items/s ÷ fan-out's nodes/s", "map", "items_s", "≥", 1.0, over_figure="fan_s"),
     Target("a worker's memory after 10,000 nodes", "memory", "pss_early_mib", "≤", 90.0, "MiB"),
     Target(
         "its memory after 100,000 ÷ after 10,000",

@@ -24,6 +24,19 @@ def wait(ctx: Any) -> dict[str, float]:
     return {"at": time.time()}
 
 
+@task("bench.numbers")
+def numbers(ctx: Any) -> list[int]:
+    """Give so many numbers."""
+    return list(range(ctx.params["count"]))
+
+
+def mapped(count: int) -> Workflow:
+    """Build root → what finds so many items → a map over them → join."""
+    builder = WorkflowBuilder(f"bench-map-{count}").add_node("root", BODY)
+    builder.add_node("numbers", "bench.numbers", params={"count": count}, depends_on=["root"])
+    return builder.map("work", BODY, over="numbers").add_node("join", BODY, depends_on=["work"]).build()
+
+
 def waiting(_size: int) -> Workflow:
     """Build one node that waits for a signal."""
     return WorkflowBuilder("bench-waiting").add_node("work", "bench.wait").build()

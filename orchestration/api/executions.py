@@ -168,6 +168,33 @@ class Signals(Control):
         return self.present(status.HTTP_202_ACCEPTED)
 
 
+class Items(ExecutionEndpoint):
+    """The items of a map behind an index, in their order, with how many stand at which status."""
+
+    required_actions = {"get": EXECUTION_VIEW}
+
+    def get(self, request: Request, id: UUID, node: str) -> Response:
+        query.only(request, "status", "after", "limit")
+        shown = queries.map_of(self.execution, node)
+        page = queries.items_page(
+            self.execution,
+            node,
+            status=query.text(request, "status"),
+            after=query.whole(request, "after", -1, most=2**31 - 1),
+            limit=query.whole(request, "limit", 100, least=1, most=queries.MOST_ITEMS),
+        )
+        following = str(page.next) if page.next is not None else None
+        return Response(
+            {
+                "node": node,
+                "items": shown,
+                "counts": queries.item_counts(self.execution, node),
+                "results": queries.items_json(self.execution, node, page.items),
+                "next": query.turned(request, "after", following),
+            }
+        )
+
+
 class Events(ExecutionEndpoint):
     """The events after a number, oldest first; `next` is what to ask after the next time.
 

@@ -12,7 +12,7 @@ from typing import Any
 from .errors import IllegalMove
 from .follow import brief, give_up, not_needed, passed, tell_dependents
 from .graph import Graph, suggest
-from .items import again, to_redo
+from .items import again, is_item, to_redo
 from .recovery import owner
 from .states import ExecutionStatus, NodeStatus, Outcome
 from .view import Command, Emit, End, Hold, Key, Move, Requeue, Row, Supersede, View
@@ -65,7 +65,11 @@ def _unblocked(view: View) -> Iterator[Command]:
 
 
 def _retry(graph: Graph, view: View, row: Row, about: About, result: str | None) -> Iterator[Command]:
-    for key in [key for key in view.rows if key != row.key and owner(graph, key) == row.key.node]:
+    for key in [
+        key
+        for key in view.rows
+        if key != row.key and owner(graph, key) == row.key.node and not is_item(graph, key)
+    ]:
         yield Supersede(key)  # should the node fail again, whoever ran for it runs again
         yield Emit("node.reset", key, data={"generation": view.generation})
     if row.items is not None:

@@ -293,6 +293,13 @@ class MapFailed(Igon7Error):
     code = "map_failed"
 
 
+class UnknownMap(Igon7Error):
+    """Execution {id} has no map "{node}"."""
+
+    code = "unknown_map"
+    status = 404
+
+
 class NotAList(Igon7Error):
     """Map "{node}" goes over {what}, which gave {found}; it needs a list of at most {most:,} items."""
 

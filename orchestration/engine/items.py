@@ -7,6 +7,7 @@ in waves: a verdict on the node's row says that something is left to be done wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,14 @@ N, E = NodeStatus, ExecutionStatus
 MORE, CONCLUDE = "more", "conclude"  # verdicts: items are still to be born; the map is to fail
 WAVE = 500  # items that are born at once
 NAMED = 20  # failed items that an error names
+_ITEM = re.compile(r"(.+)\[([0-9]{1,9})\]")
+
+
+def key_named(graph: Graph, name: str) -> Key:
+    """Return the key of a node, or of a map's item: "load[3]"."""
+    found = _ITEM.fullmatch(name) if name not in graph.nodes else None
+    key = Key(found[1], int(found[2])) if found else Key(name)
+    return key if key.node in graph.nodes and is_item(graph, key) else Key(name)
 
 
 def is_item(graph: Graph, key: Key) -> bool:

@@ -44,6 +44,8 @@ from .family import (
     unfinished_below,
 )
 from .filters import ExecutionFilter
+from .items import MOST_ITEMS, item_counts, items_json, items_page, map_of
+from .items import STATUSES as ITEM_STATUSES
 from .journal import Remembered, journal
 from .lists import (
     artifact,
@@ -80,7 +82,9 @@ from .waits import is_parked, spell_wait, wait_json, waits_of
 from .why import culprit, explain, why, whys
 
 __all__ = [
+    "ITEM_STATUSES",
     "LEFT",
+    "MOST_ITEMS",
     "RETRYING",
     "SINCE",
     "Ancestor",
@@ -137,12 +141,16 @@ __all__ = [
     "inbox",
     "is_far",
     "is_parked",
+    "item_counts",
+    "items_json",
+    "items_page",
     "journal",
     "last_decision",
     "last_log_lines",
     "line_json",
     "live_worker_nodes",
     "log_lines",
+    "map_of",
     "names_above",
     "node_events",
     "node_run",

@@ -9,14 +9,15 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from orchestration.engine.errors import InvalidOption
+from orchestration.engine.errors import InvalidOption, UnknownMap
 from orchestration.engine.states import NodeStatus
 from orchestration.models import Execution, MapItem, NodeRun
+from orchestration.store.versions import graph_of
 
-from .nodes import run_json
+from .nodes import items_of, run_json
 
-MOST = 500  # items in one page
-STATUSES = ("failed", "running", "waiting", "ready", "succeeded", "cancelled")
+MOST_ITEMS = 500  # items in one page
+STATUSES = ("failed", "running", "waiting", "ready", "blocked", "pending", "succeeded", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def items_page(
     if status is not None and status not in STATUSES:
         raise InvalidOption(option="status", value=status, expected="one of " + ", ".join(STATUSES))
     rows = _rows(execution, node).filter(index__gt=after).order_by("index")
-    limit = max(1, min(limit, MOST))
+    limit = max(1, min(limit, MOST_ITEMS))
     found = list((rows.filter(status=status) if status else rows)[: limit + 1])
     more = len(found) > limit
     return ItemsPage(found[:limit], found[limit - 1].index if more else None)
@@ -66,8 +67,13 @@ def _rows(execution: Execution, node: str) -> QuerySet[NodeRun]:
     return NodeRun.objects.filter(execution=execution, superseded=False, node=node, index__gte=0, for_node="")
 
 
-def item_json(run: NodeRun, values: dict[int, Any]) -> dict[str, Any]:
-    """Return an item as the API shows it: what it is, how it stands, and what it gave."""
+def items_json(execution: Execution, node: str, runs: Sequence[NodeRun]) -> list[dict[str, Any]]:
+    """Return items as the API shows them: what each is, how it stands, and what it gave."""
+    values = _values(execution, node, [run.index for run in runs])
+    return [_item_json(run, values) for run in runs]
+
+
+def _item_json(run: NodeRun, values: dict[int, Any]) -> dict[str, Any]:
     shown = run_json(run)
     names = ("index", "status", "attempt", "started_at", "finished_at", "duration_ms", "progress")
     error = {name: run.error.get(name) for name in ("type", "message")} if run.error else None
@@ -78,22 +84,34 @@ def item_json(run: NodeRun, values: dict[int, Any]) -> dict[str, Any]:
     }
 
 
-def values_of(execution: Execution, node: str, indices: Iterable[int]) -> dict[int, Any]:
-    """Return what these items of a map are, by their index."""
-    own = NodeRun.objects.filter(execution=execution, superseded=False, node=node, index=-1, for_node="")
-    found = own.values_list("pk", "fence").first()
-    if found is None:
+def _values(execution: Execution, node: str, indices: Iterable[int]) -> dict[int, Any]:
+    own = _own(execution, node)
+    if own is None:
         return {}
-    rows = MapItem.objects.filter(node_run=found[0], fence=found[1], index__in=list(indices))
+    rows = MapItem.objects.filter(node_run=own.pk, fence=own.fence, index__in=list(indices))
     return dict(rows.values_list("index", "value"))
 
 
-def counts(execution: Execution, node: str) -> dict[str, int]:
-    """Return how many of a map's items stand at which status, as people see it."""
+def _own(execution: Execution, node: str) -> NodeRun | None:
+    rows = NodeRun.objects.filter(execution=execution, superseded=False, node=node, index=-1, for_node="")
+    return rows.defer("result", "input").first()
+
+
+def map_of(execution: Execution, node: str) -> dict[str, int] | None:
+    """Return how far a map is, None where its items have not been found yet. Raises UnknownMap."""
+    spec = graph_of(execution.version_id).nodes.get(node)
+    if spec is None or spec.items is None:
+        raise UnknownMap(node=node, id=execution.pk)
+    own = _own(execution, node)
+    return items_of(own) if own is not None else None
+
+
+def item_counts(execution: Execution, node: str) -> dict[str, int]:
+    """Return how many of a map's items stand at which status; those that have no row yet are pending."""
     rows = _rows(execution, node).values("status").annotate(count=Count("pk"))
     found = {row["status"]: row["count"] for row in rows.order_by()}
-    parent = NodeRun.objects.filter(execution=execution, superseded=False, node=node, index=-1).first()
-    unborn = (parent.items or 0) - sum(found.values()) if parent else 0
+    own = _own(execution, node)
+    unborn = (own.items or 0) - sum(found.values()) if own is not None else 0
     if unborn > 0:
         found[NodeStatus.PENDING.value] = found.get(NodeStatus.PENDING.value, 0) + unborn
     return found

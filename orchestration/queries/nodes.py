@@ -96,11 +96,11 @@ def run_json(run: NodeRun, now: datetime | None = None) -> dict[str, Any]:
         "finished_at": instant(run.finished_at),
         "duration_ms": duration_ms(run.started_at, run.finished_at),
         "progress": run.progress,
-        "items": _items(run),
+        "items": items_of(run),
     }
 
 
-def _items(run: NodeRun) -> dict[str, int] | None:
+def items_of(run: NodeRun) -> dict[str, int] | None:
     """Return how far a map is; None for what is none, or whose items have not been found."""
     return None if run.items is None else {"count": run.items, "ok": run.ok, "failed": run.failed}
 

@@ -197,7 +197,7 @@ class Context(ApprovalCalls, EventCalls, ChildCalls):
     @property
     def input(self) -> Any:
         """The execution's input, plain JSON; or what a person has put in its place for this node."""
-        edited = self._held.claim.input
+        edited = self._held.edited if self._held.claim.input is None else self._held.claim.input
         return self._about()["input"] if edited is None else json.loads(edited)
 
     @property

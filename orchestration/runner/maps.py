@@ -79,4 +79,4 @@ def read(held: Sequence[tuple[Held, Graph]]) -> None:
     ]
     found = items.read([(each.claim, node) for each, node in asked])
     for each, _ in asked:
-        each.item = found.get(each.claim.run_id)
+        each.item, each.edited = found.get(each.claim.run_id, (None, None))

@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from orchestration.engine import attention, redo, verbs
 from orchestration.engine.errors import RepeatExhausted
 from orchestration.engine.follow import others_with_rows
+from orchestration.engine.items import key_named
 from orchestration.engine.recovery import helpers
 from orchestration.engine.states import ExecutionStatus, NodeStatus
 from orchestration.engine.view import Key, Row
@@ -33,19 +34,16 @@ def retry(
     node: str | None = None,
     input: str | None = None,
     using: str = DEFAULT_DB_ALIAS,
-    *,
-    index: int = -1,
 ) -> None:
-    """Reopen an ended execution where it failed, or from a node (of a map, one item), which may be given an input of
-    its own (JSON text).
+    """Reopen an ended execution where it failed, or from a node (or an item of a map, "node[3]"), which may be given an
+    input of its own (JSON text).
 
     Raises IllegalMove, UnknownExecution.
     """
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
         item = lock_one(connection, id)
-        reopen(connection, item, about, node, index=index)
-        _finish(connection, item, Key(node, index) if node is not None else None, input)
+        _finish(connection, item, reopen(connection, item, about, node), input)
     settle_waves(id, using)
 
 
@@ -111,10 +109,11 @@ def reopen(
     *,
     keep: bool = True,
     decision: str = "",
-    index: int = -1,
-) -> None:
-    """Note what a retry does. Raises IllegalMove."""
+) -> Key | None:
+    """Note what a retry does, and return which node or item it begins with. Raises IllegalMove."""
     verbs.check("retry", item.view.status, item.id, node)
+    key = key_named(item.graph, node) if node is not None and not decision else Key(node or "")
+    node = key.node or None
     whole = _load_for_retry(connection, item, node, keep)
     if node is not None and decision:
         attention.check_ended(item.graph, item.view, node, decision, item.id)
@@ -130,11 +129,12 @@ def reopen(
         about,
         item.id,
         node,
-        index=index,
+        index=key.index,
         whole=whole,
         anew=decision in ("skip", "supply"),
     )
     item.run(again)
+    return key if node is not None else None
 
 
 def _finish(connection: BaseDatabaseWrapper, item: Locked, key: Key | None, input: str | None) -> None:

@@ -54,17 +54,27 @@ def _batches(rows: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]
         yield batch
 
 
-def read(asked: Sequence[tuple[Claim, str]], using: str = DEFAULT_DB_ALIAS) -> dict[int, str]:
-    """Return, by node run, the items (JSON text) of claims, each with the map whose item it is about."""
+def read(
+    asked: Sequence[tuple[Claim, str]], using: str = DEFAULT_DB_ALIAS
+) -> dict[int, tuple[str, str | None]]:
+    """Return, by node run, the items of claims, each with the map whose item it is about; and beside the item what a
+    person has put in the place of the map's input. JSON texts.
+    """
     connection = connections[using]
     rows = [(claim.run_id, claim.execution_id, node, claim.key.index) for claim, node in asked]
+    # A query for each row: joined, PostgreSQL may read all of a map's items for each, while it knows none of the table.
+    value = (
+        f"SELECT {sql.json_text(connection, 'i.value')} FROM orchestration_mapitem i"
+        ' WHERE i.node_run_id = p.id AND i.fence = p.fence AND i."index" = r."index"'
+    )
     text = (
-        f"SELECT r.run_id, {sql.json_text(connection, 'i.value')} FROM {sql.recordset(connection.vendor, _ASKED)}"
+        f"SELECT r.run_id, ({value}), {sql.json_text(connection, 'p.input')}"
+        f" FROM {sql.recordset(connection.vendor, _ASKED)}"
         ' JOIN orchestration_noderun p ON p.execution_id = r.execution_id AND p.node = r.node AND p."index" = -1'
         " AND p.for_node = '' AND NOT p.superseded"
-        ' JOIN orchestration_mapitem i ON i.node_run_id = p.id AND i.fence = p.fence AND i."index" = r."index"'
     )
-    return dict(execute(connection, text, [sql.records(connection, rows)]))
+    found = execute(connection, text, [sql.records(connection, rows)])
+    return {row[0]: (row[1], row[2]) for row in found if row[1] is not None}
 
 
 def results(execution_id: uuid.UUID, node: str, count: int, using: str = DEFAULT_DB_ALIAS) -> str:

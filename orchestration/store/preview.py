@@ -72,14 +72,19 @@ def _of_retry(connection: BaseDatabaseWrapper, item: Locked, verb: str, node: st
     ends = {
         key.node for key, row in item.view.rows.items() if row.status in NODE_TERMINAL and key in item.touched
     }
-    before = [row for row, _ in item.superseded if not item.graph.is_companion(row.key.node)]
-    born = [
-        key.node
-        for key in item.view.rows
-        if item.times[key].id is None and not item.graph.is_companion(key.node)
+    maps = {
+        key for key, row in item.view.rows.items() if row.items is not None
+    }  # some of whose items are kept
+    before = [
+        row for row, _ in item.superseded if not item.graph.is_companion(row.key.node) and row.key not in maps
     ]
-    ran = [row.key.node for row in before if row.attempt and row.key.node not in ends]
-    first = dict.fromkeys([*(row.key.node for row in before if not row.attempt), *born])
+    born = [
+        str(key)
+        for key in item.view.rows
+        if item.times[key].id is None and not item.graph.is_companion(key.node) and key not in maps
+    ]
+    ran = [str(row.key) for row in before if row.attempt and row.key.node not in ends]
+    first = dict.fromkeys([*(str(row.key) for row in before if not row.attempt), *born])
     return {
         "again": _listed(ran),
         "then": _listed(name for name in first if name not in ran and name not in ends),

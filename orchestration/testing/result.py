@@ -152,7 +152,7 @@ def _nodes(
     for line in logs:
         said.setdefault((line["node"], line["index"]), []).append(line)
     born: dict[str, list[NodeRun]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.index):  # a map's own row comes before its items
         born.setdefault(run.node, []).append(run)
     unborn = {view["node"]: view["status"] for view in queries.node_view(graph, [], execution)}
     found = []

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
 
-from orchestration import GraphError, RetryPolicy, Workflow, WorkflowBuilder, chunk
-from orchestration.engine.errors import InvalidOption
-from orchestration.models import NodeRun
+from orchestration import CachePolicy, GraphError, RetryPolicy, Workflow, WorkflowBuilder, chunk, executor
+from orchestration.engine.errors import IllegalMove, InvalidOption
+from orchestration.models import Execution, NodeRun
 from orchestration.testing import run
+from tests.factories import person, start_execution
 from tests.orchestration.store_helpers import check_log
 
 pytestmark = pytest.mark.django_db
@@ -223,3 +229,196 @@ def test_a_map_that_makes_no_sense_is_refused_at_once(options: Any, error: type[
 def test_a_map_serves_no_other_node():
     with pytest.raises(GraphError, match="A map is a node of its own"):
         WorkflowBuilder("w").add_node("a", numbers, fallback="m").map("m", double, over=numbers).build()
+
+
+# --- again -----------------------------------------------------------------------------------------
+
+
+def tried(ctx: Any) -> int:
+    """Fail where the attempts of this item that were made so far say so."""
+    CALLS.append((ctx.index, ctx.input.get("edited")))
+    if ctx.item in BAD:
+        raise ValueError(f"{ctx.item} is no good")
+    return int(ctx.item)
+
+
+CALLS: list[Any] = []
+BAD: set[int] = set()
+
+
+@pytest.fixture
+def half_failed() -> Iterator[Any]:
+    """A map of five items of which two have failed."""
+    CALLS.clear()
+    BAD.clear()
+    BAD.update({1, 3})
+    yield run(mapped(tried, concurrency=2), input={"count": 5})
+    BAD.clear()
+
+
+def items(id: Any) -> dict[int, tuple[str, int]]:
+    rows = NodeRun.objects.filter(execution=id, node="m", index__gte=0, superseded=False)
+    return {row.index: (row.status, row.generation) for row in rows}
+
+
+def test_a_retry_runs_what_failed_of_a_map_again_and_keeps_the_rest(half_failed: Any):
+    CALLS.clear()
+    BAD.clear()
+    executor.retry(half_failed.id, principal=half_failed.principal)
+    ran = half_failed.go_on()
+    assert ran.output == {"sum": 10}
+    assert [index for index, _ in CALLS] == [1, 3]
+    assert items(ran.id) == {
+        0: ("succeeded", 1), 1: ("succeeded", 2), 2: ("succeeded", 1), 3: ("succeeded", 2), 4: ("succeeded", 1),
+    }  # fmt: skip
+    check_log(ran.id)
+
+
+def test_one_item_alone_can_be_run_again_and_with_an_input_of_its_own(half_failed: Any):
+    CALLS.clear()
+    BAD.clear()
+    executor.retry(half_failed.id, node="m[3]", input={"edited": True}, principal=half_failed.principal)
+    ran = half_failed.go_on()
+    assert CALLS == [(3, True)]
+    assert ran.status == "failed"
+    assert ran.nodes["m"].error["items"] == [1]
+    executor.retry(half_failed.id, node="m", input={"edited": 2}, principal=half_failed.principal)
+    assert half_failed.go_on().output == {"sum": 10}
+    assert CALLS == [(3, True), (1, 2)]
+
+
+def test_a_retry_of_what_is_no_item_changes_nothing(half_failed: Any):
+    for name in ("m[5]", "sum[0]", "m[-1]"):
+        with pytest.raises(IllegalMove):
+            executor.retry(half_failed.id, node=name, principal=half_failed.principal)
+    assert Execution.objects.get(pk=half_failed.id).status == "failed"
+
+
+def test_a_dry_run_names_the_items_that_would_run_again(half_failed: Any):
+    again = executor.preview(half_failed.id, "retry", principal=half_failed.principal)
+    assert again["again"]["nodes"] == ["m[1]", "m[3]"]
+    again = executor.preview(half_failed.id, "retry", node="m[3]", principal=half_failed.principal)
+    assert again["again"]["nodes"] == ["m[3]"]
+
+
+def test_a_map_that_failed_can_be_given_a_result_afterwards(half_failed: Any):
+    executor.attend(half_failed.id, "m", "supply", result=[7], reopen=True, principal=half_failed.principal)
+    assert half_failed.go_on().output == {"sum": 7}
+
+
+def test_a_person_who_is_asked_lets_what_failed_of_a_map_run_again():
+    CALLS.clear()
+    BAD.update({2})
+    asked = run(mapped(tried, on_exhausted="pause"), input={"count": 4})
+    assert asked.nodes["m"].status == "attention"
+    CALLS.clear()
+    BAD.clear()
+    executor.attend(asked.id, "m", "retry", principal=asked.principal)
+    ran = asked.go_on()
+    assert ran.output == {"sum": 6}
+    assert CALLS == [(2, None)]
+    check_log(ran.id)
+
+
+def test_a_map_that_was_cancelled_goes_on_with_the_items_it_had():
+    BAD.clear()
+    CALLS.clear()
+    some = run(mapped(tried, concurrency=1), input={"count": 5}, until=lambda now: len(CALLS) >= 2)
+    executor.cancel(some.id, principal=some.principal)
+    executor.retry(some.id, principal=some.principal)
+    assert some.go_on().output == {"sum": 10}
+    assert [index for index, _ in CALLS] == [0, 1, 2, 3, 4]
+
+
+def test_a_fork_takes_over_a_map_with_all_that_its_items_gave(half_failed: Any):
+    CALLS.clear()
+    BAD.clear()
+    executor.retry(half_failed.id, principal=half_failed.principal)
+    half_failed.go_on()
+    CALLS.clear()
+    fork = executor.fork(half_failed.id, "sum", principal=half_failed.principal)
+    half_failed.go_on()
+    assert Execution.objects.get(pk=fork).status in ("running", "succeeded")
+    assert len(items(fork)) == 5
+    assert CALLS == []
+
+
+def test_a_retry_from_what_a_map_goes_over_makes_it_anew(half_failed: Any):
+    BAD.clear()
+    CALLS.clear()
+    executor.retry(half_failed.id, node="list", principal=half_failed.principal)
+    assert half_failed.go_on().output == {"sum": 10}
+    assert len(CALLS) == 5
+
+
+# --- the doors -------------------------------------------------------------------------------------
+
+
+def test_items_come_in_pages_and_by_their_status(half_failed: Any, client: Client):
+    client.force_login(person("alice"))
+    address = reverse("api:items", args=[half_failed.id, "m"])
+    first = client.get(address, {"limit": 2}).json()
+    assert first["items"] == {"count": 5, "ok": 3, "failed": 2}
+    assert first["counts"] == {"succeeded": 3, "failed": 2}
+    assert [each["item"] for each in first["results"]] == [0, 1]
+    assert first["results"][1]["error"] == {"type": "ValueError", "message": "1 is no good"}
+    rest = client.get(first["next"]).json()
+    assert [each["index"] for each in rest["results"]] == [2, 3]
+    failed = client.get(address, {"status": "failed"}).json()
+    assert [each["index"] for each in failed["results"]] == [1, 3]
+    assert failed["next"] is None
+    assert client.get(address, {"status": "lazy"}).status_code == 400
+    refused = client.get(reverse("api:items", args=[half_failed.id, "sum"]))
+    assert refused.json()["error"]["code"] == "unknown_map"
+
+
+def test_the_nodes_of_an_execution_are_not_its_items(half_failed: Any, client: Client):
+    client.force_login(person("alice"))
+    shown = client.get(reverse("api:execution", args=[half_failed.id])).json()
+    assert [each["node"] for each in shown["nodes"]] == ["list", "m", "sum"]
+    assert shown["nodes"][1]["items"] == {"count": 5, "ok": 3, "failed": 2}
+
+
+def test_who_may_not_see_an_execution_sees_no_items_of_it(half_failed: Any, client: Client):
+    client.force_login(person("mallory", staff=False))
+    assert client.get(reverse("api:items", args=[half_failed.id, "m"])).status_code in (403, 404)
+
+
+def test_the_command_lists_items(half_failed: Any, capsys: pytest.CaptureFixture[str]):
+    call_command("items", str(half_failed.id), "m", "--status", "failed")
+    said = capsys.readouterr().out
+    assert "1 is no good" in said
+    assert "succeeded" not in said
+    call_command("items", str(half_failed.id), "m", "--limit", "1", "--json")
+    assert json.loads(capsys.readouterr().out)["next"] == 0
+    call_command("retry", str(half_failed.id), "--node", "m[1]", "--dry-run")
+    assert "m[1]" in capsys.readouterr().out
+
+
+def test_a_map_under_way_says_how_far_it_is(client: Client):
+    some = run(
+        mapped(double),
+        input={"count": 3},
+        until=lambda now: ("m", 0) in now.nodes and now.nodes["m", 0].finished_at,
+    )
+    client.force_login(person("alice"))
+    shown = client.get(reverse("api:execution", args=[some.id])).json()
+    assert shown["nodes"][1]["why"] == "“m”: 1 of 3 items done."
+
+
+def test_what_stands_in_line_says_at_which_place(client: Client):
+    names = ["a", "b", "c", "d"]
+    built = WorkflowBuilder("in-line").parallel(names, [double] * 4, concurrency=2).build()
+    execution = start_execution(built)
+    client.force_login(person("alice"))
+    shown = client.get(reverse("api:execution", args=[execution.pk])).json()
+    assert shown["nodes"][3]["why"] == "Stands in line, at place 2: no more than 2 run at once."
+
+
+def test_a_cached_item_is_known_by_itself_and_not_by_the_list_it_stood_in():
+    CALLS.clear()
+    BAD.clear()
+    built = mapped(tried, cache=CachePolicy(ttl=60, key_fn=lambda input: ""))
+    assert run(built, input={"count": 2}).output == {"sum": 1}
+    assert run(built, input={"count": 4}).output == {"sum": 6}
+    assert [index for index, _ in CALLS] == [0, 1, 2, 3]
