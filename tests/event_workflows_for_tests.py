@@ -59,6 +59,16 @@ def passes_on(ctx: Any) -> None:
     ctx.emit_event("data-processed", ctx.input)
 
 
+def says(ctx: Any) -> None:
+    for n in (1, 2):
+        ctx.emit_event("said", {"n": n, "to": ctx.execution_id})
+
+
+def hears(ctx: Any) -> list[int]:
+    about = {"to": ctx.execution_id}
+    return [ctx.wait_for_event("said", about)["data"]["n"] for _ in range(2)]
+
+
 def is_large(event: dict[str, Any]) -> bool:
     return bool(event["data"]["amount"] > 100)
 
@@ -99,3 +109,4 @@ looping = WorkflowBuilder("e-looping").on_event("data-processed").add_node("pass
 waiting = single("e-waiting", waits)
 giving_up = single("e-giving-up", gives_up)
 two_at_once = single("e-two", waits_for_two)
+talking = WorkflowBuilder("e-talking", output="hear").add_node("say", says).add_node("hear", hears).build()

@@ -23,6 +23,7 @@ from orchestration.store import clock, versions
 from orchestration.store.sql import execute, key
 from security.principals import Principal
 
+from .broadcasts import let_events_start, may_still_start, send_all, start_by
 from .due import next_for_the_sweep, next_ready
 from .result import Snapshot, snapshot
 from .stage import alarm_kept, check_place, registered
@@ -34,6 +35,7 @@ HAIR = 0.001  # seconds past a due time, so that it is over by any clock
 Until = str | Callable[[Snapshot], object] | None
 Signal = tuple[str, Any] | str
 Signals = Iterable[Signal]
+Events = Iterable[Signal]
 NodeName = str | tuple[str, str]  # of the workflow, or (another workflow, its node)
 
 
@@ -47,9 +49,12 @@ class Result(Snapshot):
 
     _play: Play = field(kw_only=True)
 
-    def go_on(self, *, signals: Signals = (), until: Until = None) -> Result:
-        """Send the signals and go on to the end (or until then); return what it came to. Raises what `run` raises."""
-        return self._play.go_on(signals, until)
+    def go_on(self, *, signals: Signals = (), events: Events = (), until: Until = None) -> Result:
+        """Send the signals and events and go on to the end (or until then); return what it came to.
+
+        Raises what `run` raises.
+        """
+        return self._play.go_on(signals, events, until)
 
     @property
     def principal(self) -> Principal:
@@ -68,6 +73,8 @@ def run(
     *,
     input: Any = None,
     signals: Signals = (),
+    event: Signal | None = None,
+    events: Events = (),
     principal: Principal | AbstractUser | None = None,
     until: Until = None,
     bodies: Mapping[NodeName, Body] | None = None,
@@ -82,11 +89,12 @@ def run(
     idempotency_key). Waits take no time. `until` stops early: at the id of a node that has ended, at an execution's
     status, or where a function of what there is says so. `bodies` stand in for those of some nodes, which for a child's
     are named by (workflow, node). `workflows` are further ones that it may start, and what it starts runs to its end
-    too. `queues` are those served (default: every one). Raises NeverEnds after `limit` steps, InvalidOption, and what
-    `executor.start` raises.
+    too, by an event as well. With an `event`, (name, data), that starts it instead; `events` are sent as soon as it has
+    started. `queues` are those served (default: every one). Raises NeverEnds after `limit` steps, AssertionError where
+    the event starts nothing, InvalidOption, and what `executor.start` raises.
     """
     play = Play(workflow, principal, bodies, queues, limit, workflows)
-    return play.start(input, signals, until, options)
+    return play.start(input, signals, until, options, event, events)
 
 
 class Play:
@@ -104,6 +112,7 @@ class Play:
         self.workflow = registry.require(workflow) if isinstance(workflow, str) else workflow
         self.principal = _principal(principal)
         self.others = list(workflows)
+        self.listening = [each for each in (self.workflow, *self.others) if each.triggers]
         self.bodies = _stand_ins([self.workflow, *self.others], bodies or {})
         served = set(queues) if queues is not None else _all_queues([self.workflow, *self.others])
         self.queues = sorted(served)
@@ -116,18 +125,32 @@ class Play:
         self._moves: contextlib.ExitStack
         self._worker: Worker
 
-    def start(self, input: Any, signals: Signals, until: Until, options: Mapping[str, Any]) -> Result:
+    def start(
+        self,
+        input: Any,
+        signals: Signals,
+        until: Until,
+        options: Mapping[str, Any],
+        event: Signal | None,
+        events: Events,
+    ) -> Result:
         reached = self._condition(until)
         with self.on_stage():
-            self.begin(input, **options)
+            let_events_start(self.listening, self.principal)
+            if event is None:
+                self.begin(input, **options)
+            else:
+                self.id = start_by(self.workflow, event)
             self.send(signals)
+            send_all(events)
             self.go(reached)
             return self.result()
 
-    def go_on(self, signals: Signals, until: Until) -> Result:
+    def go_on(self, signals: Signals, events: Events, until: Until) -> Result:
         reached = self._condition(until)
         with self.on_stage():
             self.send(signals)
+            send_all(events)
             self.go(reached)
             return self.result()
 
@@ -241,9 +264,11 @@ class Play:
     def _is_over(self) -> bool:
         """Say whether it has ended, and all that it has started."""
         status, children = self._look("status, children")
-        if status not in EXECUTION_TERMINAL or not children:
-            return status in EXECUTION_TERMINAL
-        return queries.unfinished_below(self.id) == 0
+        if status not in EXECUTION_TERMINAL:
+            return False
+        if self.listening and may_still_start():
+            return False
+        return not children or queries.unfinished_below(self.id) == 0
 
     def _lines(self) -> int:
         """Return how much all logs say, those of what was started too."""

@@ -13,7 +13,7 @@ from orchestration import queries
 from orchestration.engine.graph import Graph, suggest
 from orchestration.engine.state import EXECUTION, GLOBAL, WORKFLOW
 from orchestration.engine.states import EXECUTION_TERMINAL, NODE_LIVE, ExecutionStatus, NodeStatus
-from orchestration.models import Execution, NodeRun
+from orchestration.models import Execution, NodeRun, Receipt
 from orchestration.queries.why import Workers
 from orchestration.store import clock
 from orchestration.store.versions import graph_of
@@ -99,6 +99,14 @@ class Snapshot:
     def children(self) -> list[Snapshot]:
         """Return the executions that it has started, the first one first, as they are when they are first asked for."""
         return [Snapshot(**snapshot(id, self.queues)) for id in queries.children_of(self.id)]
+
+    @cached_property
+    def started(self) -> list[Snapshot]:
+        """Return the executions that its events have started, as they are when they are first asked for."""
+        rows = Receipt.objects.filter(event__execution=self.id, outcome=Receipt.Outcome.STARTED).order_by(
+            "pk"
+        )
+        return [Snapshot(**snapshot(id, self.queues)) for id in rows.values_list("execution", flat=True)]
 
     def __str__(self) -> str:
         return "\n".join([self._headline(), *(f"  {line}" for line in repr(self.nodes).splitlines())])

@@ -163,6 +163,16 @@ async def talks_async(ctx: Any) -> Any:
 
 
 @looks
+def announces(ctx: Any, seen: dict[str, Any]) -> None:
+    ctx.emit_event("f-told", {"round": ctx.input["round"]})
+
+
+@looks
+def hears(ctx: Any, seen: dict[str, Any]) -> Any:
+    return ctx.wait_for_event("f-told", {"round": ctx.input["round"]})["data"]["round"]
+
+
+@looks
 def pays_back(ctx: Any, seen: dict[str, Any]) -> str:
     """Undo: pay back what its node has paid, and fail afterwards before the attempt `undone_at`."""
     _pay(ctx, seen)

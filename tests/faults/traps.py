@@ -19,7 +19,7 @@ from typing import Any
 
 from orchestration.runner import bodies, lanes
 from orchestration.runner.waiter import Waiter
-from orchestration.store import settle, start, wakeups
+from orchestration.store import event_waits, events, settle, start, wakeups
 from tests import ledger
 
 TRAPS = "IGON7_TEST_TRAPS"
@@ -77,6 +77,15 @@ def _arrange() -> None:
             spring("started")
         return started
 
+    emit = events.emit
+
+    def emit_then(claim: Any, *args: Any, **options: Any) -> Any:
+        kept = emit(claim, *args, **options)
+        spring("emitted", claim)
+        return kept
+
+    events.emit = emit_then
+    event_waits._bring = _then(event_waits._bring, "given")
     bodies.run_sync, bodies.run_async = run_sync_between, run_async_between  # type: ignore[assignment]
     lanes.claim = claim_between  # type: ignore[attr-defined]
     settle._lock_and_load = _then(settle._lock_and_load, "locked")

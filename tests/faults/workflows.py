@@ -9,10 +9,12 @@ from typing import Any
 from orchestration import AtLeast, RetryPolicy, Workflow, WorkflowBuilder
 
 from .bodies import (
+    announces,
     asked,
     asks_for_time,
     broken_at_first,
     fails,
+    hears,
     held,
     pays,
     pays_back,
@@ -317,6 +319,14 @@ talking = ends(
     .add_node("last", step, depends_on=["sync", "async"], params=_pause())
     .build()
 )
+announcing = ends(
+    WorkflowBuilder("f-announcing")
+    .add_node("gate", held)
+    .add_node("tell", announces, depends_on=["gate"])
+    .build()
+)
+hearing = ends(WorkflowBuilder("f-hearing").add_node("work", hears).build())
+roused = ends(WorkflowBuilder("f-roused").on_event("f-told").add_node("work", step).build())
 signalled = ends(WorkflowBuilder("f-signalled").add_node("work", step, queue=RACE).build())
 
 LOAD = (

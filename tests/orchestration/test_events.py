@@ -14,7 +14,7 @@ from orchestration.engine.builder import WorkflowBuilder as Builder
 from orchestration.engine.errors import InvalidCondition, InvalidOption, PayloadTooLarge, UnknownTrigger
 from orchestration.models import Event, Execution, NodeRun, Receipt, Trigger, Wait
 from orchestration.store import clock, events, versions
-from orchestration.testing import run
+from orchestration.testing import crash_everywhere, run
 from security.errors import Denied
 from security.models import AuditRecord
 from security.principals import Principal
@@ -348,3 +348,34 @@ def _emit_second():
 def test_a_match_that_cannot_be_read_fails_the_node_with_the_place():
     result = run(samples.waiting, input={"match": "order ="})
     assert (result.status, result.error["type"]) == ("failed", "InvalidCondition")
+
+
+# --- the test kit ----------------------------------------------------------------------------------
+
+
+def test_the_kit_starts_a_workflow_by_an_event_or_says_why_not():
+    result = run(samples.listener, event=("data-processed", GOOD))
+    assert result.nodes["on:data-processed"].output == GOOD
+    with pytest.raises(AssertionError, match=r"filter: amount > 100 was false \(amount is 1\)"):
+        run(samples.listener, event=("data-processed", {"amount": 1}))
+    with pytest.raises(InvalidOption, match="Did you mean"):
+        run(samples.listener, event="data-procesed")
+
+
+def test_the_kit_runs_what_events_start_and_sends_those_it_is_given():
+    result = run(samples.emitter, input=GOOD, workflows=[samples.listener])
+    [started] = result.started
+    assert (started.workflow, started.status) == ("e-listener", "succeeded")
+    assert run(samples.waiting, events=[("paid", 1)]).nodes["work"].output == [1]
+    waits = run(samples.waiting, input={"count": 2}, events=[("paid", 1)])
+    assert waits.go_on(events=[("paid", 2)]).nodes["work"].output == [1, 2]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_are_emitted_and_given_once_wherever_a_worker_dies():
+    tried = crash_everywhere(samples.talking)
+    assert tried.result.output == [1, 2]
+    sent = Event.objects.filter(workflow__name="e-talking")
+    given = Receipt.objects.filter(event__in=sent)
+    assert sent.count() == given.count() == 2 * (tried.crashes + 1)
+    assert not Event.objects.filter(delivered_at=None).exists()
