@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from orchestration import bulk, executor, queries
 from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.graph import Graph
-from orchestration.engine.policies import AtLeast, CachePolicy, Handles
+from orchestration.engine.policies import AtLeast, CachePolicy, Handles, Repeat
 from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key
 from orchestration.models import Artifact, BulkAct, BulkItem, Execution, NodeRun, WorkflowVersion
@@ -154,6 +155,10 @@ def _handles(handles: Handles | None) -> JSON | None:
     return {"for_nodes": list(handles.for_nodes or ()), "error_types": list(handles.error_types)}
 
 
+def _repeat(repeat: Repeat | None) -> JSON | None:
+    return asdict(repeat) if repeat else None
+
+
 def _cache(policy: CachePolicy | None) -> JSON | None:
     """Return for how long a result stands, where, and for whom."""
     if policy is None:
@@ -186,6 +191,7 @@ def graph(graph: Graph) -> JSON:
             "deadline": node.deadline,
             "heartbeat_timeout": node.heartbeat_timeout,
             "cache": _cache(node.cache),
+            "repeat": _repeat(node.repeat),
         }
         for node in graph.nodes.values()
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from orchestration.engine import redo, verbs
 from orchestration.engine.attention import attend, check_ended
 from orchestration.engine.compensation import compensate, go_on, is_due, undo_of, undone_by
-from orchestration.engine.decide import MAX_LOST, Result, begin, decide, finish, wave
+from orchestration.engine.decide import MAX_LOST, Result, begin, decide, finish, overdue, wave
 from orchestration.engine.errors import IllegalMove
 from orchestration.engine.expressions import parse, truth
 from orchestration.engine.fold import Folded, fold
@@ -197,6 +197,12 @@ class Simulation:
         """Bring a parked body what it waits for."""
         assert self.view.rows[key].parked
         self._run(self._twice(lambda: [*wake(self.view, key, "it came")]))
+        self.close()
+
+    def overdue(self, key: Key) -> None:
+        """Let the time be over in which a node was to end."""
+        self._run(self._twice(lambda: overdue(self.graph, self.view, key, ERROR)))
+        self._fail_fast()
         self.close()
 
     def expire(self) -> None:

@@ -202,7 +202,8 @@ def _work(simulation: Simulation, script: Script, choice: int) -> None:
         simulation.attend(asked[0].key.node, DECISIONS[script.pick(len(DECISIONS))])
         return
     if (parked := simulation.parked()) and (choice == 10 or not (ready or running)):
-        simulation.wake(parked[script.pick(len(parked))].key)
+        key = parked[script.pick(len(parked))].key
+        (simulation.overdue if script.pick(4) == 3 else simulation.wake)(key)
     elif ready and (choice < 5 or not running):
         simulation.claim(ready[script.pick(len(ready))].key)
     elif running and choice == 12:

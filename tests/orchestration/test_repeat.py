@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestration import CachePolicy, RetryPolicy, WorkflowBuilder, executor, task
+from orchestration.api.shapes import graph
 from orchestration.engine.codec import decode_graph, encode_graph
 from orchestration.engine.errors import GraphError, InvalidOption
 from orchestration.testing import crash_everywhere, run
@@ -164,3 +165,11 @@ def test_an_iteration_that_was_kept_never_runs_again_wherever_a_worker_dies():
 
     tried = crash_everywhere(polling(counts).build(), before=once.clear, compare=lambda result: result.output)
     assert tried.crashes > 8
+
+
+def test_a_repeat_is_told_in_the_api_and_the_inspector(console):
+    result = run(polling().build())
+    page = console.get(f"/executions/{result.id}/?node=poll").content.decode()
+    assert "test_repeat:third, up to 5 times, 10 m 00 s apart" in page
+    [node] = graph(polling().build().graph)["nodes"]
+    assert node["repeat"] == {"until": f"{__name__}:third", "max_iterations": 5, "delay": 600.0}

@@ -8,6 +8,7 @@ from django.db import connection
 from orchestration import executor
 from orchestration.engine.errors import IllegalMove
 from orchestration.models import Execution, JournalEntry, LogLine, Signal, StateEntry, Wait
+from orchestration.queries.events import instant
 from tests import durable_workflows_for_tests as samples
 from tests.cluster import (
     ME,
@@ -83,6 +84,9 @@ def test_a_timeout_counts_the_time_that_a_body_runs_not_the_time_that_it_waits(c
     ended(does_not, "failed")
     assert run_of(does_not, "work").error["type"] == "NodeTimeout"
     ended(fits)
+    run = run_of(fits, "work")
+    assert run.parked == 3
+    assert instant(run.started_at) == events(fits, "node.started")[0]["at"]
 
 
 def test_what_a_step_gave_is_kept_over_retries(crew):
