@@ -9,6 +9,9 @@ from .conftest import Site, log_in
 from .test_console import LONG, start
 
 pytestmark = pytest.mark.e2e
+PLACES = (
+    "[...document.querySelectorAll('.rail :is(a, button)')].map((each) => each.getBoundingClientRect().right)"
+)
 
 
 def test_an_operator_sends_a_declared_signal_and_the_execution_goes_on(page: Page) -> None:
@@ -66,6 +69,7 @@ def test_an_approver_decides_on_a_phone_with_a_script_or_without(
     page = log_in(context, site)
     card = _first_of(page, site)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert max(page.evaluate(PLACES)) <= 390
     expect(card).to_contain_text("All tests passed.")
     for button in card.locator("button").all():
         box = button.bounding_box()

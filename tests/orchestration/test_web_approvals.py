@@ -276,9 +276,9 @@ def test_the_execution_says_what_this_person_can_do_about_it() -> None:
     here = f"/executions/{wait.execution_id}/"
     assign_perm("orchestration.view_workflow", User.objects.get(username="uma"), wait.execution.workflow)
     page = client.get(here).content.decode()
-    assert "“go live” waits for your approval." in page
+    assert "Decide about “go live”" in page
     assert f'href="/approvals/#ask-{wait.pk}"' in page
-    assert "waits for your approval" not in _as("root", staff=True).get(here).content.decode()
+    assert "Decide about" not in _as("root", staff=True).get(here).content.decode()
 
 
 def test_what_nobody_decided_in_time_stands_among_what_was_decided() -> None:
