@@ -173,6 +173,16 @@ def hears(ctx: Any, seen: dict[str, Any]) -> Any:
 
 
 @looks
+def breeds(ctx: Any, seen: dict[str, Any]) -> list[Any]:
+    """Wait for a child, then for several of which one fails, and fail afterwards as the parameters say."""
+    first = ctx.run_child("f-born", {"n": 0})
+    asked = [*(("f-born", {"n": n}) for n in range(1, 5)), ("f-stillborn", {})]
+    found = ctx.run_children(asked, return_exceptions=True)
+    _fail_if_told(ctx)
+    return [first, *(each if isinstance(each, str) else type(each).__name__ for each in found)]
+
+
+@looks
 def pays_back(ctx: Any, seen: dict[str, Any]) -> str:
     """Undo: pay back what its node has paid, and fail afterwards before the attempt `undone_at`."""
     _pay(ctx, seen)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from orchestration.engine.decide import MAX_LOST
 from orchestration.engine.fold import BrokenLog
 from orchestration.engine.states import NODE_TERMINAL
-from orchestration.models import Execution, NodeRun
+from orchestration.models import Child, Delivery, Execution, NodeRun
+from orchestration.store.children import REASON
 from tests.cluster import LEASE, check_log
 from tests.ledger import Entry
 
@@ -283,6 +284,27 @@ def _check_turns(
             count.check(holds, f"{_name(run)} began when the undos were {seen}, after {sorted(before)}")
 
 
+_BRED = ["grow", "grow", "grow", "grow", "grow", "ChildFailed"]
+_WAKES = 3  # once for the first child, once for the others, and once more for the next attempt
+
+
+def children(evidence: Evidence, count: Count) -> None:
+    """Each child is started once, and each call that waits is told once that its children have ended."""
+    parents = Execution.objects.filter(pk__in=list(evidence.expected), workflow__name="f-breeding")
+    for parent in parents.filter(status="succeeded"):
+        rows = list(Child.objects.filter(parent=parent).values_list("key", "place", "replaced"))
+        present = sorted((key, place) for key, place, replaced in rows if not replaced)
+        wanted = [*(("children#1", place) for place in range(5)), ("f-born#1", 0)]
+        again = [(key, place) for key, place, replaced in rows if replaced]
+        told = [e for e in evidence.logs[parent.pk] if e["data"].get("reason") == REASON]
+        holds = present == wanted and again == [("children#1", 4)] and len(told) == _WAKES
+        count.check(
+            holds and parent.output == _BRED, f"{parent.pk}: {rows}, woken {len(told)} times, {parent.output}"
+        )
+    left = Delivery.objects.filter(target__in=list(evidence.expected)).count()
+    count.check(left == 0, f"{left} deliveries are left")
+
+
 def audit(evidence: Evidence, count: Count) -> None:
     """Each start and each act by a person has exactly one audit record, of its own commit."""
     for id in evidence.expected:
@@ -318,6 +340,7 @@ PROMISES: dict[str, Callable[[Evidence, Count], None]] = {
     "timers": timers,
     "effects": effects,
     "undone": undone,
+    "children": children,
     "audit": audit,
     "workers": workers,
 }

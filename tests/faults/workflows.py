@@ -12,6 +12,7 @@ from .bodies import (
     announces,
     asked,
     asks_for_time,
+    breeds,
     broken_at_first,
     fails,
     hears,
@@ -327,10 +328,28 @@ announcing = ends(
 )
 hearing = ends(WorkflowBuilder("f-hearing").add_node("work", hears).build())
 roused = ends(WorkflowBuilder("f-roused").on_event("f-told").add_node("work", step).build())
+born = ends(
+    WorkflowBuilder("f-born", output="grow")
+    .add_node("grow", step, params=_pause())
+    .add_node("last", step_async, depends_on=["grow"], params=_pause())
+    .build()
+)
+stillborn = ends(
+    WorkflowBuilder("f-stillborn").add_node("work", fails, params=_fails("DoNotRetry")).build(),
+    "failed",
+    work="failed",
+)
+breeding = ends(
+    WorkflowBuilder("f-breeding", output="breed")
+    .add_node("breed", breeds, params=_fails(good_at=2), retry=_soon(2, interval=0.1))
+    .build()
+)
+awaiting = ends(WorkflowBuilder("f-awaiting").add_node("work", step, queue=RACE).build())
+awaited = ends(WorkflowBuilder("f-awaited").add_node("work", step, queue=RACE).build())
 signalled = ends(WorkflowBuilder("f-signalled").add_node("work", step, queue=RACE).build())
 
 LOAD = (
     *(chain, fan, diamond, flaky, retries, mended, paying),
     *(rescued, bounded, unrescued, choosy, fast),
-    *(undone, rolled_back, called_off, talking),
+    *(undone, rolled_back, called_off, talking, breeding),
 )

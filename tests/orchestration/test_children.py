@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from guardian.shortcuts import assign_perm
 
-from orchestration import ChildFailed, RetryPolicy, WorkflowBuilder, executor
+from orchestration import ChildFailed, RetryPolicy, WorkflowBuilder, child_body, executor
 from orchestration.engine.builder import Workflow
 from orchestration.engine.errors import UnknownWorkflow
 from orchestration.models import Child, Delivery, Execution
@@ -339,3 +339,40 @@ def test_a_workflow_whose_nodes_run_an_unknown_one_is_not_started() -> None:
 def test_a_parent_says_how_many_of_its_children_it_waits_for(asked: Any, says: str) -> None:
     result = run(one("parent", lambda ctx: ctx.run_children(asked)), workflows=[waiting, double])
     assert result.why == f"“work” waits for {says}."
+
+
+def test_a_map_runs_a_workflow_for_each_item_within_its_bound() -> None:
+    most = [0]
+
+    def doubled(ctx: Any) -> int:
+        open_now = Execution.objects.filter(workflow__name="doubled", finished_at=None).count()
+        most[0] = max(most[0], open_now)
+        return int(ctx.input) * 2
+
+    workflow = (
+        WorkflowBuilder("parent")
+        .add_node("list", lambda ctx: list(range(200)))
+        .map("each", child_body("doubled"), over="list", concurrency=20)
+        .build()
+    )
+    result = run(workflow, workflows=[one("doubled", doubled)])
+    assert result.output == {"each": [{"work": 2 * n} for n in range(200)]}
+    assert len(Execution.objects.filter(parent=result.id)) == 200
+    assert most[0] <= 20
+
+
+def test_an_item_of_a_map_whose_child_fails_is_tried_again_by_itself() -> None:
+    tries = Counter[int]()
+
+    def flaky(ctx: Any) -> int:
+        tries[ctx.input] += 1
+        if ctx.input == 2 and tries[2] == 1:
+            raise ValueError("not yet")
+        return int(ctx.input)
+
+    policy = RetryPolicy(max_attempts=2, initial_interval=0)
+    body = child_body("flaky")
+    workflow = WorkflowBuilder("parent").map("each", body, over=lambda ctx: [1, 2, 3], retry=policy).build()
+    result = run(workflow, workflows=[one("flaky", flaky)])
+    assert result.output == {"each": [{"work": 1}, {"work": 2}, {"work": 3}]}
+    assert tries == {1: 1, 2: 2, 3: 1}

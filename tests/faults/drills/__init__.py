@@ -66,4 +66,4 @@ def drill(
     return register
 
 
-from . import clocks, database, disk, events, kills, network, races, signals, stops, wakeups, web  # noqa: E402, F401 - each registers its own
+from . import children, clocks, database, disk, events, kills, network, races, signals, stops, wakeups, web  # noqa: E402, F401 - each registers its own
