@@ -17,6 +17,7 @@ from django.db import connection
 
 from igon7site.setup.processes import kill_group, start
 from orchestration import Workflow, executor
+from orchestration.models import Event
 
 from . import driving, proc, workflows
 from .driving import Figures
@@ -110,6 +111,45 @@ def _across(one: Igon7, make: Callable[[int], Workflow], size: int) -> float:
     driving.wait_until_ended(one)
     root, join = driving.all_of(one, [id], 2)
     return size / (join - root)
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+def event(one: Igon7, *, listeners: int, times: int, trials: int) -> Figures:
+    """Measure an event that so many wait for: until all have been given it, and until the last body had it.
+
+    And what it takes to accept one for which nobody waits.
+    """
+    _heard(one, listeners // 10)
+    given, heard = zip(*(_heard(one, listeners) for _ in range(times)), strict=True)
+    alone = [_emit("bench-unheard") for _ in range(trials)]
+    return {
+        "given_ms": statistics.median(given),
+        "heard_ms": statistics.median(heard),
+        "accepted_p50_ms": statistics.median(alone),
+    }
+
+
+def _heard(one: Igon7, listeners: int) -> tuple[float, float]:
+    """Return the milliseconds from before an event is sent until all were given it, and until the last body ran on."""
+    name, before = one.known(workflows.listening, 1), one.parked()
+    ids = executor.start_many(name, [None] * listeners, principal=ME)
+    while one.parked() < before + listeners:
+        time.sleep(driving.LOOK_EVERY)
+    began = time.time()
+    took = _emit("bench")
+    driving.wait_until_ended(one)
+    return took, (driving.all_of(one, [str(id) for id in ids], listeners)[-1] - began) * 1000
+
+
+def _emit(name: str) -> float:
+    began = time.perf_counter()
+    accepted = executor.emit_event(name, principal=ME)
+    took = (time.perf_counter() - began) * 1000
+    if Event.objects.filter(pk=accepted.id, delivered_at=None).exists():
+        raise AssertionError("the event has not been given to everybody")
+    return took
 
 
 # --- idle CPU --------------------------------------------------------------------------------------
@@ -225,6 +265,7 @@ def _idle(one: Igon7, seconds: float) -> float:
 SCENARIOS: dict[str, driving.Scenario] = {
     "large": large,
     "map": mapped,
+    "event": event,
     "idle": idle,
     "memory": memory,
     "parked": parked,

@@ -24,6 +24,13 @@ def wait(ctx: Any) -> dict[str, float]:
     return {"at": time.time()}
 
 
+@task("bench.hear")
+def hear(ctx: Any) -> dict[str, float]:
+    """Wait for an event, and say when it was there."""
+    ctx.wait_for_event("bench")
+    return {"at": time.time()}
+
+
 @task("bench.numbers")
 def numbers(ctx: Any) -> list[int]:
     """Give so many numbers."""
@@ -40,6 +47,11 @@ def mapped(count: int) -> Workflow:
 def waiting(_size: int) -> Workflow:
     """Build one node that waits for a signal."""
     return WorkflowBuilder("bench-waiting").add_node("work", "bench.wait").build()
+
+
+def listening(_size: int) -> Workflow:
+    """Build one node that waits for an event."""
+    return WorkflowBuilder("bench-listening").add_node("work", "bench.hear").build()
 
 
 def chain(length: int) -> Workflow:

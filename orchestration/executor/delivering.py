@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
 
 from orchestration import inputs, registry
 from orchestration.engine.conditions import holds, parse, why_not
@@ -152,6 +152,7 @@ def _answer(about: tuple[str, str], function: Callable[[], Any], name: str) -> s
         except BaseException as error:
             said.append(f"{type(error).__name__}: {error}")
         finally:
+            connections.close_all()  # those of this thread, which ends
             _running.discard(about)
 
     _running.add(about)

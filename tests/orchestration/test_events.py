@@ -372,6 +372,21 @@ def test_the_kit_runs_what_events_start_and_sends_those_it_is_given():
 
 
 @pytest.mark.django_db(transaction=True)
+def test_what_a_transactional_body_emits_commits_with_it_or_not_at_all():
+    def emits(ctx):
+        ctx.emit_event("told", {"attempt": ctx.attempt})
+        if ctx.attempt == 1:
+            raise ConnectionError("not yet")
+
+    retry = RetryPolicy(max_attempts=2)
+    node = Builder("e-transactional").add_node("work", emits, transactional=True, timeout=5, retry=retry)
+    assert run(node.build()).status == "succeeded"
+    executor.deliver_events()
+    [event] = Event.objects.filter(name="told")
+    assert (event.data, event.delivered_at is not None) == ({"attempt": 2}, True)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_events_are_emitted_and_given_once_wherever_a_worker_dies():
     tried = crash_everywhere(samples.talking)
     assert tried.result.output == [1, 2]
