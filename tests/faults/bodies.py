@@ -65,7 +65,7 @@ def look(ctx: Any) -> dict[str, Any]:
         "rescues": seen.get(whom, "") if whom and not undone else None,
         "undoes": seen.get(whom, "") if undone else None,
         "undos": {name: status for name, status in seen.items() if undone and name in undos},
-        "outside": not connection.in_atomic_block,
+        "outside": not connection.in_atomic_block or ctx._spec.transactional,
         # By the database's clock, the latest that it can have begun: the answer came after it was asked for.
         "at": (now - dt.timedelta(seconds=asked - began)).isoformat(),
         "due": own[5].isoformat(),
@@ -196,6 +196,27 @@ async def undoes_async(ctx: Any) -> None:
     """Undo on the event loop."""
     async with _looking(ctx):
         pass
+
+
+COUNTS = 5  # of one body
+
+
+@looks
+def counts(ctx: Any, seen: dict[str, Any]) -> int:
+    """Count for the workflow, and pass the moment "counting" between two counts."""
+    for _ in range(COUNTS):
+        total = ctx.storage.incr("total", scope="workflow")
+        spring("counting", ctx._held.claim)
+    return int(total)
+
+
+async def counts_async(ctx: Any) -> int:
+    """Do as `counts`, on the event loop, all at once."""
+    async with _looking(ctx):
+        made = [ctx.storage.incr("total", scope="workflow") for _ in range(COUNTS)]
+        totals = await asyncio.gather(*made)
+        spring("counting", ctx._held.claim)
+        return max(totals)
 
 
 def _fail_if_told(ctx: Any) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 from orchestration import AtLeast, RetryPolicy, Workflow, WorkflowBuilder
 
 from .bodies import (
+    COUNTS,
     announces,
     asked,
     asks_for_time,
     breeds,
     broken_at_first,
+    counts,
+    counts_async,
     fails,
     hears,
     held,
@@ -281,6 +284,12 @@ fast = ends(
 
 # --- for one drill each ----------------------------------------------------------------------------
 
+COUNTERS = 8
+_counting = WorkflowBuilder("f-counting")
+for _n in range(COUNTERS):
+    _counting.add_node(f"count{_n}", counts_async if _n % 2 else counts, params=_pause())
+counting = ends(_counting.add_node("at-once", counts, params=_pause(), transactional=True, timeout=1).build())
+COUNTED = (COUNTERS + 1) * COUNTS  # in one execution
 gated = ends(
     WorkflowBuilder("f-gated").add_node("work", held).add_node("after", step, depends_on=["work"]).build()
 )

@@ -7,6 +7,7 @@ import signal
 import time
 
 from orchestration.models import NodeRun
+from orchestration.store import state
 from tests.cluster import LEASE, events, wait_until
 from tests.faults import workflows
 from tests.faults.crew import Trial, steadfast
@@ -75,6 +76,29 @@ def kill_in_settle(trial: Trial) -> None:
 def kill_committed(trial: Trial) -> None:
     with trial.fault():
         trial.spring("committed")
+
+
+@drill(
+    "kill -9 of workers while eight bodies, and one in a transaction, count on one key",
+    times=20,
+    short=2,
+    fed=False,
+)
+def kill_counting(trial: Trial) -> None:
+    before = _total()
+    started = [trial.begin(workflows.counting) for _ in range(2)]
+    for _ in range(2):
+        with trial.fault():
+            trial.spring("counting")
+    trial.await_idle()
+    counted = _total() - before
+    wanted = len(started) * workflows.COUNTED
+    trial.check(counted == wanted, f"{counted} were counted, not {wanted}")
+
+
+def _total() -> int:
+    found = state.find(state.Place("workflow", workflows.counting.name, "total"))
+    return found.value if found is not None else 0
 
 
 @drill("kill -9 of an idle worker", times=40, short=2, fed=False)
