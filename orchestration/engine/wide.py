@@ -34,6 +34,7 @@ class BodyOptions(TypedDict, total=False):
     deadline: Duration | None
     heartbeat_timeout: Duration | None
     cache: CachePolicy | None
+    transactional: bool
 
 
 class MapOptions(BodyOptions, total=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, connections
@@ -85,6 +86,8 @@ class SyncLane(Lane):
         if found is None:
             return
         graph, spec, body = found
+        if spec.transactional and spec.items is not None and held.claim.key.index < 0:
+            spec = replace(spec, transactional=False)  # of a map, each item is: not the body that finds them
         ctx = Context(held, graph, spec)
         if spec.transactional:
             self._run_alone(Run(held, spec, ctx, self.seat.label), body)
@@ -118,6 +121,8 @@ class SyncLane(Lane):
             flush(held)
             for execution_id in run.unfinished:
                 settle_waves(execution_id)
+        elif run.instead is not None:
+            self.finished.append((held, run.instead, run.ended))
         else:
             self.conclude(held, run.spec, run.ctx, run.outcome, run.value, run.ended)
         self.tidy(run.outcome)

@@ -56,6 +56,7 @@ class Run:
     value: Any = None
     ended: float = 0.0
     settled: bool = False
+    instead: Result | None = None  # what to settle in the place of a success that was rolled back
     unfinished: list[uuid.UUID] = field(default_factory=list)  # executions with more to settle
     _committed: bool = False
 
@@ -97,6 +98,8 @@ class Run:
     def _settle(self) -> bool:
         """Settle what succeeded, in its transaction; False where that is to be rolled back."""
         result = self.result()
+        if result.outcome is not Outcome.SUCCEEDED:
+            self.instead = result
         if result.outcome is not Outcome.SUCCEEDED or self.held.gone:
             return False
         if sql.is_postgres(connection):
@@ -104,6 +107,8 @@ class Run:
         report = settle([Settled(self.held.claim, result, time.monotonic() - self.ended)])
         self.unfinished = report.unfinished
         self.held.gone = self.held.gone or bool(report.refused)
+        if report.left:
+            self.instead = Result(self.held.claim.key, Outcome.RELEASED)
         return not report.refused and not report.left
 
     def _note_commit(self) -> None:

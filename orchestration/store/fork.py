@@ -15,7 +15,7 @@ from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key, View
 from orchestration.models import WorkflowVersion
 
-from . import ids, sql
+from . import ids, sql, state
 from .items import carry_to
 from .locked import Locked, lock_one
 from .settle import settle_waves
@@ -63,7 +63,12 @@ def fork(
         rows = [execution_values(version, order, item)]
         run(
             connection,
-            [insertion(connection, rows), _copy(connection, item, planned), *births(connection, [item])],
+            [
+                insertion(connection, rows),
+                _copy(connection, item, planned),
+                state.copying(connection, source, item.id, {key.node for key in planned.rows}),
+                *births(connection, [item]),
+            ],
         )
         maps = [key.node for key in planned.rows if key.index < 0 and graph.nodes[key.node].items is not None]
         if maps:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,20 @@ def change_once(claim: Claim, key: str, asked: Change, using: str = DEFAULT_DB_A
     except _Refused:
         return journal.of_claim(claim, key, using)
     return entry
+
+
+def copying(
+    connection: BaseDatabaseWrapper, source: uuid.UUID, to: uuid.UUID, nodes: Iterable[str]
+) -> Statement:
+    """Return what gives an execution the state of another, as far as these nodes, or people, have written it last."""
+    condition, names = sql.one_of(connection, "s.by_node", ["", *sorted(nodes)], "text")
+    new = "%s::uuid" if sql.is_postgres(connection) else "%s"
+    text = (
+        f"INSERT INTO {_TABLE} ({_COLUMNS}) SELECT scope, %s, key, {new},"
+        " value, version, expires_at, updated_at, person, by_execution, by_node"
+        f" FROM {_TABLE} s WHERE s.scope = %s AND s.owner = %s AND {_alive(connection)} AND {condition}"
+    )
+    return text, [str(to), sql.key(connection, to), state.EXECUTION, str(source), names]
 
 
 def purge(using: str = DEFAULT_DB_ALIAS) -> None:

@@ -182,3 +182,18 @@ def test_what_is_kept_of_an_execution_goes_with_it():
     result = run(one_node(lambda ctx: (ctx.storage.set("x", 1), ctx.storage.set("x", 1, scope="workflow"))))
     Execution.objects.get(pk=result.id).delete()
     assert list(StateEntry.objects.values_list("scope", "owner")) == [("workflow", "stateful")]
+
+
+def test_a_fork_begins_with_what_the_nodes_have_stored_that_it_takes_over():
+    workflow = (
+        WorkflowBuilder("forks")
+        .add_node("a", lambda ctx: [ctx.storage.set("of-a", 1), ctx.storage.set("of-b", 0)])
+        .add_node("b", lambda ctx: ctx.storage.set("of-b", ctx.storage.get("of-a")), depends_on=["a"])
+        .build()
+    )
+    result = run(workflow)
+    with result.now():
+        executor.set_state("by-hand", "x", execution=result.id, principal=result.principal)
+        child = executor.fork(result.id, "b", principal=result.principal)
+        rows = StateEntry.objects.filter(execution=child).values_list("key", "value", "owner")
+    assert sorted(rows) == [("by-hand", "x", str(child)), ("of-a", 1, str(child))]
