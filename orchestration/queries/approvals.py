@@ -20,6 +20,8 @@ from security.principals import Principal
 from .lists import executions
 from .lookups import ListLength, Lists
 
+RECENT = 2_000
+
 
 def approvals(principal: Principal) -> QuerySet[Any]:
     """Return what asks, of what the principal is asked or may see: what is due first stands first, then the oldest.
@@ -97,9 +99,13 @@ class Decision:
 
 
 def decided(principal: Principal, limit: int = 20) -> list[Decision]:
-    """Return the last decisions in executions that the principal may view, and those that they took themselves."""
+    """Return the last decisions in executions that the principal may view, and those that they took themselves.
+
+    Of all people's decisions the last RECENT are looked at: an inbox asks every few seconds.
+    """
     seen = Q(node_run__execution__in=executions(principal).order_by().values("pk"))
-    rows = JournalEntry.objects.filter(kind="approval")
+    recent = JournalEntry.objects.filter(kind="approval").order_by("-id").values("pk")[:RECENT]
+    rows = JournalEntry.objects.filter(pk__in=recent)
     rows = rows.annotate(by=Cast(KeyTextTransform("by", "value"), TextField()), seen=_flag(seen))
     rows = rows.filter(Q(seen=True) | Q(by=principal.name)).select_related("node_run__execution__workflow")
     light = ("input", "output", "error")

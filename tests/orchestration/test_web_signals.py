@@ -9,11 +9,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from guardian.shortcuts import assign_perm
 
-from orchestration import WorkflowBuilder
+from orchestration import WorkflowBuilder, executor
 from orchestration.engine.builder import Workflow
 from orchestration.engine.parking import Wait
 from orchestration.models import Execution, Signal
 from security.models import AuditRecord
+from security.principals import Principal
 from tests import factories
 from tests.factories import Act
 
@@ -113,6 +114,7 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(
     assert response.status_code == 400
     assert said in shown
     assert "kept" in shown
+    assert f'hx-get="/executions/{execution.pk}/signals/"' in shown
     assert not Signal.objects.exists()
 
 
@@ -154,3 +156,16 @@ def test_an_ended_execution_tells_what_was_never_read_and_htmx_gets_the_list_alo
     ).content.decode()
     assert "<html" not in part
     assert part.index("Never read") < part.index("Read by work")
+
+
+def test_many_signals_come_in_pages_that_stay_where_they_are(execution: Execution, console: Client) -> None:
+    told = [(execution.pk, "note", number) for number in range(60)]
+    executor.send_signals(told, principal=Principal.system("tests"))
+    first = page(console, execution)
+    assert first.count("from tests") == 50
+    before = Signal.objects.order_by("id")[10].pk
+    assert f'href="/executions/{execution.pk}/signals/?before={before}"' in first
+    rest = page(console, execution, f"?before={before}")
+    assert rest.count("from tests") == 10
+    assert f'hx-get="/executions/{execution.pk}/signals/?before={before}"' in rest
+    assert page(console, execution, "?before=x").count("from tests") == 50
