@@ -18,7 +18,7 @@ from orchestration.engine.graph import Graph, NodeSpec
 from orchestration.engine.states import Outcome
 from orchestration.registry import body_of
 from orchestration.store import journal
-from orchestration.store.claim import Claim, claim, next_due
+from orchestration.store.claim import Claim, Due, claim, next_due
 from orchestration.store.locked import Claimer
 from orchestration.store.outcomes import Settled
 from orchestration.store.settle import Report, settle, settle_waves
@@ -38,6 +38,7 @@ IDLE = 5.0  # seconds between looks when no wake-up comes
 GATHER = 200  # outcomes that one transaction settles
 PARTING = 3.0  # seconds past its grace that a stopping lane tries to settle while the database is away
 STREAK = 0.1  # seconds that children may be kept along before others get their turn
+BRIEFLY = 0.005  # seconds until the next look for what is due, and was not to be had
 HUNGER = 0.02  # seconds without another look after one that found nothing more
 
 
@@ -61,6 +62,7 @@ class Lane:
         self._streak_began = 0.0
         self._fed_at = 0.0
         self._dry = False  # the last settle looked for more, and there was nothing at all
+        self._due = Due()  # what the last look told
 
     def loop(self) -> None:
         """Work until the seat stops; errors of the database are waited out, results are kept meanwhile."""
@@ -109,7 +111,7 @@ class Lane:
             if not room:
                 return False
             asked = time.monotonic()
-            claims = claim(self.claimer, room, lost_too=self.seat.empty)
+            claims = claim(self.claimer, room, lost_too=self.seat.empty, due=self._due)
             self._take(claims, asked)
         return bool(claims)
 
@@ -182,7 +184,7 @@ class Lane:
             self._streak_began = now
         room = self._room() if more else 0
         # Whoever keeps nothing along looks for what is most urgent: else another worker would be woken for it.
-        look = not keep or now - self._fed_at > HUNGER
+        look = not keep or now - self._fed_at > HUNGER or not any(map(_is_followed, batch))
         outcomes = [Settled(held.claim, result, now - ended) for held, result, ended in batch]
         # Under load a seat is only ever empty here, between two batches: a row once lost gets its turn now.
         empties = len(self.seat.held()) == len(batch)
@@ -203,16 +205,18 @@ class Lane:
         if self.seat.stopping.is_set() or self.finished:
             return
         # What has come since the last settle, which found nothing, has been heard of.
-        if not (listened and dry) and self.claim_more():
+        if listened and dry:
+            self._due.seconds = next_due(self.claimer)
+        elif self.claim_more():
             return
         limit = IDLE
         if self._room():
-            due = next_due(self.claimer)
-            limit = min(IDLE, due) if due is not None else IDLE
+            limit = min(IDLE, self._due.seconds if self._due.seconds is not None else IDLE)
         elif self.seat.solo:
             limit = 0.2
-        # A row once lost is due but not for a seat that holds others: do not spin on it.
-        self.waiter.wait(max(limit, 0.05) if not self.seat.empty else limit)
+        # What is due and was not to be had is another's by now, or locked, or was once lost and not for a seat that
+        # holds others: do not spin on it.
+        self.waiter.wait(max(limit, BRIEFLY if self.seat.empty else 0.05))
 
     def prepare(self, held: Held) -> tuple[Graph, NodeSpec, Callable[..., Any]] | None:
         """Find the claim's body; without one, the outcome is *blocked*, with the sentence that says why."""
@@ -276,6 +280,12 @@ class Lane:
     def is_stale(self, held: Held) -> bool:
         """Say whether the claim must not begin: its lease is over, as after a long stop of this process."""
         return held.gone or time.monotonic() - held.renewed_at > self.seat.lease
+
+
+def _is_followed(finished: Finished) -> bool:
+    """Say whether the node's end may release others: where it cannot, looking for more now saves asking apart."""
+    claim = finished[0].claim
+    return bool(graph_of(claim.version_id).children[claim.key.node])
 
 
 def _name(claim: Claim) -> str:

@@ -42,18 +42,35 @@ class Claim:
     known: Locked | None = field(default=None, compare=False, repr=False)
 
 
+@dataclass(slots=True)
+class Due:
+    """What a look learns that finds nothing: the seconds until a row may be claimed, None when none is to come."""
+
+    seconds: float | None = None
+
+
 def claim(
-    claimer: Claimer, limit: int, *, lost_too: bool = True, using: str = DEFAULT_DB_ALIAS
+    claimer: Claimer,
+    limit: int,
+    *,
+    lost_too: bool = True,
+    due: Due | None = None,
+    using: str = DEFAULT_DB_ALIAS,
 ) -> list[Claim]:
-    """Claim up to `limit` rows in a transaction of their own."""
+    """Claim up to `limit` rows in a transaction of their own; where there is none, note when one is `due`."""
     connection, asked_at = connections[using], time.monotonic()
-    if not sql.is_postgres(connection):
-        if not anything_due(claimer, using=using):
-            return []  # else every idle look would take SQLite's one write lock
+    asking = [_due_statement(connection, claimer)] if due is not None else []
+    if sql.is_postgres(connection):
+        claiming = claim_statement(connection, claimer, limit, lost_too=lost_too)
+        rows, *told = sql.run(connection, [claiming, *asking])
+    elif anything_due(claimer, using=using):
         with transaction.atomic(using=using, savepoint=False):
             rows = execute(connection, *claim_statement(connection, claimer, limit, lost_too=lost_too))
-    else:
-        rows = execute(connection, *claim_statement(connection, claimer, limit, lost_too=lost_too))
+        told = sql.run(connection, asking)
+    else:  # else every idle look would take SQLite's one write lock
+        rows, told = [], sql.run(connection, asking)
+    if due is not None:
+        due.seconds = _read_due(told[0])
     return read_claims(rows, asked_at)
 
 
@@ -172,10 +189,18 @@ def anything_due(claimer: Claimer, *, using: str = DEFAULT_DB_ALIAS) -> bool:
 def next_due(claimer: Claimer, *, using: str = DEFAULT_DB_ALIAS) -> float | None:
     """Return the seconds until the next row may be claimed (0 if one may now), or None when none is to come."""
     connection = connections[using]
+    return _read_due(execute(connection, *_due_statement(connection, claimer)))
+
+
+def _due_statement(connection: BaseDatabaseWrapper, claimer: Claimer) -> Statement:
     condition, param = sql.one_of(connection, "queue", claimer.queues, "text")
     text = (
         f"SELECT min(available_at), {clock.sql(connection)} FROM orchestration_noderun"
         f" WHERE status = 'ready' AND NOT held AND lane = %s AND {condition}"
     )
-    first, now = execute(connection, text, [claimer.lane, param])[0]
+    return text, [claimer.lane, param]
+
+
+def _read_due(rows: Rows) -> float | None:
+    first, now = rows[0]
     return max(0.0, (clock.read(first) - clock.read(now)).total_seconds()) if first is not None else None
