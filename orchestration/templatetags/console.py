@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from security.principals import Principal
 
 register = template.Library()
 MOST = 100  # what a badge counts to
+LINE = 120  # characters of a value in a table
 
 register.simple_tag(words.icon, name="icon")
 register.simple_tag(words.badge, name="status")
@@ -75,6 +77,19 @@ def whom(view: Any) -> str:
     """Return whom a node's row serves; "" where it serves nobody, or an undo's own name says it."""
     served = view["for"] or ""
     return "" if view["node"] == f"{UNDO}{served}" else served
+
+
+@register.simple_tag
+def done_of(items: Any) -> str:
+    """Return how many of a map's items have ended, of how many."""
+    return f"{items['ok'] + items['failed']:,} / {items['count']:,}"
+
+
+@register.filter
+def as_line(value: Any) -> str:
+    """Return JSON on one line, cut short; "" for nothing."""
+    text = json.dumps(value, ensure_ascii=False) if value is not None else ""
+    return text if len(text) <= LINE else f"{text[: LINE - 1]}…"
 
 
 @register.filter

@@ -165,7 +165,8 @@ class ExecutionPage:
             found.setdefault(each["node"], []).append(each["status"])
         statuses = {node: overall(each) for node, each in found.items()}
         calls = queries.calls(self.graph, self.runs)
-        return picture(self.execution.version_id, statuses, self.selected, calls)
+        maps = {each["node"]: each["items"] for each in self.views if each["items"]}
+        return picture(self.execution.version_id, statuses, self.selected, calls, maps)
 
     def _reasoned(self) -> list[dict[str, Any]]:
         """Return the views, each with its reason."""
@@ -179,7 +180,9 @@ class ExecutionPage:
     def _timeline(self) -> Any:
         start = self.execution.started_at or self.execution.created_at
         end = self.execution.finished_at or timezone.now()
-        return make_timeline(self.graph, self.views, queries.node_events(self.execution.pk), start, end)
+        return make_timeline(
+            self.graph, self.views, queries.node_events(self.execution.pk, index=-1), start, end
+        )
 
     def _log(self) -> dict[str, Any]:
         level = self.query.get("level", "")

@@ -9,6 +9,7 @@ from django.http import Http404
 
 from orchestration import queries
 from orchestration.engine.graph import Graph
+from orchestration.engine.items import is_item
 from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key
 from orchestration.models import Artifact, Execution, NodeRun
@@ -26,6 +27,7 @@ ARTIFACTS = 200
 EVENTS = 200
 CALLS = 50
 STARTED = 8
+SOME_ITEMS = 8
 # Where the error is the point; elsewhere it stands beside its attempt.
 _TELL_ERROR = (NodeStatus.FAILED, NodeStatus.ATTENTION, NodeStatus.BLOCKED)
 
@@ -59,10 +61,12 @@ def node_context(
     )
     return {
         "node": node,
+        "named": str(Key(node, item)),
+        **_items(execution, graph, Key(node, item, served), run),
         "source": source,
         "source_shown": queries.visible_source(principal, source),
         "may_decide": asks and allowed(principal, EXECUTION_CONTROL, execution),
-        "plans": plans(execution, graph, node, run, principal),
+        "plans": plans(execution, graph, Key(node, item), run, principal),
         "spec": spec,
         "run": run,
         "shown": next(each for each in view if each["node"] == node),
@@ -92,6 +96,23 @@ def _started(execution: Execution, run: NodeRun | None, principal: Principal) ->
         return []
     rows = queries.executions(principal).filter(as_child__node_run=run)
     return list(rows.defer("input", "output", "labels")[:STARTED])
+
+
+def _items(execution: Execution, graph: Graph, key: Key, run: NodeRun | None) -> dict[str, Any]:
+    """Return how a map's items stand, and a few of those that failed; of one of them, what it is."""
+    if is_item(graph, key):
+        values = queries.items_json(execution, key.node, [run] if run is not None else [])
+        return {"item_of": bool(values), "item_value": values[0]["item"] if values else None,
+                "before_it": max(0, key.index - 1)}  # fmt: skip
+    if run is None or run.items is None:
+        return {}
+    failed = (
+        queries.items_page(execution, key.node, status="failed", limit=SOME_ITEMS) if run.failed else None
+    )
+    return {
+        "item_counts": queries.item_counts(execution, key.node),
+        "some_items": failed.items if failed is not None else [],
+    }
 
 
 def _history(events: Sequence[Event], failures: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -28,8 +28,11 @@ def picture(
     statuses: Mapping[str, str],
     selected: str = "",
     calls: Mapping[str, Mapping[str, str]] | None = None,
+    maps: Mapping[str, Mapping[str, int]] | None = None,
 ) -> SafeString:
-    """Return the `<svg>` of a version's graph with these statuses, and those of who was called for whom."""
+    """Return the `<svg>` of a version's graph with these statuses, those of who was called for whom, and how far maps
+    are.
+    """
     layout = layout_of(version_id)
     summary = _("Graph with %(count)d nodes; the tab “Nodes” lists them.") % {
         "count": len(graph_of(version_id).nodes)
@@ -37,7 +40,8 @@ def picture(
     words = {status: str(word) for status, word in WORDS.items()}
     icons = f"{static(SPRITE)}#status-"
     known = frozenset(companions(graph_of(version_id)))
-    return render_svg(layout, Picture(statuses, words, icons, selected, summary, known, calls or {}))
+    shown = Picture(statuses, words, icons, selected, summary, known, calls or {}, maps or {})
+    return render_svg(layout, shown)
 
 
 def _lay_out(graph: Graph) -> Layout:

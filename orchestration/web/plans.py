@@ -7,7 +7,9 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from orchestration.engine.graph import Graph
+from orchestration.engine.items import is_item
 from orchestration.engine.states import EXECUTION_TERMINAL, NodeStatus
+from orchestration.engine.view import Key
 from orchestration.models import Execution, NodeRun
 from security.actions import EXECUTION_CONTROL, WORKFLOW_RUN
 from security.policies import allowed
@@ -19,11 +21,15 @@ _LACKING = (NodeStatus.FAILED, NodeStatus.UPSTREAM_FAILED, NodeStatus.CANCELLED)
 
 
 def plans(
-    execution: Execution, graph: Graph, node: str, run: NodeRun | None, principal: Principal
+    execution: Execution, graph: Graph, key: Key, run: NodeRun | None, principal: Principal
 ) -> list[Plan]:
     """Return the acts, the most usual first."""
     found: list[Plan] = []
+    node = key.node
     ended, plain = execution.status in EXECUTION_TERMINAL, not graph.is_companion(node)
+    if is_item(graph, key):
+        again = ("retry", _("Run this item again…"), "rotate-ccw")
+        return [again] if ended and run and allowed(principal, EXECUTION_CONTROL, execution) else []
     if run is not None and allowed(principal, EXECUTION_CONTROL, execution):
         found = [*_in_place(graph, node, run, ended, plain)]
     if plain and allowed(principal, WORKFLOW_RUN, execution.workflow):

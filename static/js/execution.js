@@ -40,7 +40,7 @@ function take(frame) {
     else if (frame.nodes.some((node) => !graph.drawn(node))) refetch("canvas", 500);
     const selected = page.dataset.selected;
     if (!selected) refetch("inspector", 1000);
-    else if (frame.nodes.some((node) => node.node === selected || node.for === selected)) refetch("inspector", 150);
+    else if (frame.nodes.some((node) => node.node === selected || node.for === selected)) refetch("inspector", frame.nodes.some((node) => node.items) ? 1000 : 150);
     else if (document.querySelector("#x-inspector .reason")) refetch("inspector", 1000); // it may wait for another
   }
   log.add(frame.lines);

@@ -71,6 +71,23 @@ PAID = {
         "way": {"enum": ["card", "cash"], "title": "Paid by"},
     },
 }
+
+
+def numbers(ctx):
+    return list(range(1, 401))
+
+
+def seventh(ctx):
+    time.sleep(0.005)
+    if ctx.item % 77 == 0:
+        raise ValueError(f"{ctx.item} is a multiple of 77")
+    return {"item": ctx.item, "square": ctx.item * ctx.item}
+
+
+mapping = (
+    WorkflowBuilder("mapping").add_node("list", numbers).map("squares", seventh, over="list")
+    .add_node("sum", ok, depends_on=["squares"]).build()
+)
 paying = WorkflowBuilder("paying", signals={"paid": PAID}).wait_for_signal("pay", "paid").build()
 FORM = {
     "type": "object", "required": ["window"],

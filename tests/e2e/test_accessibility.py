@@ -63,6 +63,9 @@ def places(site: Site, browser: Browser) -> list[str]:
     page.wait_for_url(re.compile("/bulk/[0-9a-f-]{36}/"))
     expect(page.locator("#progress .status.big")).to_have_text("Finished", timeout=LONG)
     act = page.url
+    start(page, "mapping")
+    expect(page.locator("#x-header .status.big")).to_have_text("Failed", timeout=LONG)
+    mapped = [f"{page.url}?node=squares", f"{page.url}items/squares/", f"{page.url}?node=squares&index=76"]
     page.goto("/events/emit/?name=placed")
     page.click(".plan-form button.primary")
     page.wait_for_url(re.compile("/events/[0-9a-f-]{36}/"))
@@ -88,7 +91,7 @@ def places(site: Site, browser: Browser) -> list[str]:
     ]
     fixed += ["/events/", "/events/emit/", event, "/workflows/listening/"]
     more = [act, f"{asking}?node=pay", f"{undone}?do=retry"]
-    return [*fixed, *family, *nodes, *views, *plans, *signals, *bulk, *more]
+    return [*fixed, *family, *mapped, *nodes, *views, *plans, *signals, *bulk, *more]
 
 
 def test_axe_finds_nothing_on_any_page_in_light_or_in_dark(

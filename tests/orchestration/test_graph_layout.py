@@ -233,7 +233,7 @@ def test_a_group_counts_its_members_and_shows_even_one_failure() -> None:
     drawn = render_svg(layout, Picture({f"t-{i}": "succeeded" for i in range(500)} | {"t-999": "failed"}))
     tags = Markup(drawn).tags
     (group,) = [attrs for tag, attrs in tags if tag == "a"]
-    assert "<title>t failed, 501 / 1000</title>" in drawn
+    assert "<title>t failed, 501 / 1,000</title>" in drawn
     assert group["href"] == "?group=group%3At-0"
     parts = {
         attrs["data-status"]: float(attrs["width"]) for _, attrs in tags if attrs.get("class") == "gpart"

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from orchestration import CachePolicy, GraphError, RetryPolicy, Workflow, WorkflowBuilder, chunk, executor
@@ -422,3 +424,46 @@ def test_a_cached_item_is_known_by_itself_and_not_by_the_list_it_stood_in():
     assert run(built, input={"count": 2}).output == {"sum": 1}
     assert run(built, input={"count": 4}).output == {"sum": 6}
     assert [index for index, _ in CALLS] == [0, 1, 2, 3]
+
+
+# --- the console -----------------------------------------------------------------------------------
+
+
+def test_the_console_counts_the_items_of_a_map_on_one_card_and_lists_them(half_failed: Any, client: Client):
+    client.force_login(person("alice"))
+    page = client.get(reverse("execution", args=[half_failed.id])).content.decode()
+    assert "5 / 5" in page
+    assert page.count('class="gnode"') == 3
+    listed = client.get(reverse("items", args=[half_failed.id, "m"]), {"status": "failed"}).content.decode()
+    assert "3 is no good" in listed
+    assert "Run what failed again…" in listed
+    item = client.get(reverse("node", args=[half_failed.id, "m"]), {"index": "3"}).content.decode()
+    assert "m[3]" in item
+    assert "Run this item again…" in item
+    for view in ("nodes", "timeline"):
+        part = client.get(reverse("execution_part", args=[half_failed.id, "canvas"]), {"view": view})
+        assert part.content.decode().count('-row="m"' if view == "nodes" else 'data-node-link="m"') == 1
+    assert client.get(reverse("items", args=[half_failed.id, "sum"])).status_code == 404
+    assert client.get(reverse("items", args=[half_failed.id, "m"]), {"status": "odd"}).status_code == 400
+
+
+def test_an_item_is_run_again_from_its_page(half_failed: Any, client: Client):
+    BAD.clear()
+    client.force_login(person("alice"))
+    address = reverse("plan", args=[half_failed.id, "retry"])
+    assert "m[3]" in client.get(address, {"node": "m[3]"}).content.decode()
+    client.post(address, {"node": "m[3]", "input": '{"count": 5}', "reason": "mended"})
+    assert half_failed.go_on().nodes["m", 3].status == "succeeded"
+
+
+def test_the_pages_of_a_map_take_as_many_queries_however_many_items_it_has(client: Client):
+    client.force_login(person("alice"))
+    counts = []
+    for count in (3, 300):
+        ran = run(mapped(), input={"count": count})
+        for address in (reverse("execution", args=[ran.id]), reverse("items", args=[ran.id, "m"])):
+            client.get(address)
+            with CaptureQueriesContext(connection) as told:
+                assert client.get(address).status_code == 200
+            counts.append(len(told))
+    assert counts[:2] == counts[2:]

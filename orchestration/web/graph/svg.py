@@ -49,7 +49,8 @@ class Picture:
 
     `statuses` by node id (none = pending); `words` translate statuses; `icons` is what stands before a
     status in an icon's address ("/static/icons.svg#status-"); `selected` is a node id; `companions` are the nodes that
-    run for others and have no edges of the graph; `calls` are their calls' statuses, by companion and for whom.
+    run for others and have no edges of the graph; `calls` are their calls' statuses, by companion and for whom; `maps`
+    are the counts of their items ("count", "ok", "failed"), by node.
     """
 
     statuses: Mapping[str, str] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Picture:
     summary: str = ""
     companions: frozenset[str] = frozenset()
     calls: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    maps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def status(self, node: str, members: Sequence[str] = ()) -> str:
         """Return a node's status, or for a group the one to look at first."""
@@ -178,6 +180,7 @@ def _opening(index: int, node: PlacedNode, status: str, shown: Picture) -> Itera
     yield f' data-label="{escape(node.text)}" data-status="{escape(status)}"'
     yield f' data-group="{escape(node.block)}"' if node.block else ""
     yield f' data-calls="{escape(json.dumps(dict(calls)))}"' if calls else ""
+    yield f' data-items="{shown.maps[node.id]["count"]}"' if node.id in shown.maps else ""
     yield ' aria-current="true"' if node.id == shown.selected else ""
     yield f' href="{escape(target)}" tabindex="0"'
     yield f' transform="translate({node.x} {node.y})"><title>{label}</title>'
@@ -186,7 +189,8 @@ def _opening(index: int, node: PlacedNode, status: str, shown: Picture) -> Itera
 def _card(node: PlacedNode, status: str, shown: Picture) -> Iterator[str]:
     middle = CARD_HEIGHT // 2
     room = node.width - LABEL_START - (_INSET if node.block else WORD_ROOM)
-    if node.members:
+    items = {} if node.members or node.block else shown.maps.get(node.id, {})
+    if node.members or items:
         yield f'<rect class="gstack" x="4" y="4" width="{node.width - 4}" height="{node.height}" rx="6"/>'
     yield f'<rect class="gcard" width="{node.width}" height="{node.height}" rx="6"/>'
     yield f'<rect class="gstripe" x="4" y="8" width="3" height="{CARD_HEIGHT - 16}" rx="1.5"/>'
@@ -196,7 +200,9 @@ def _card(node: PlacedNode, status: str, shown: Picture) -> Iterator[str]:
     label = escape(shorten(node.text, room, LABEL_SIZE))
     yield f'<text class="glabel" x="{LABEL_START}" y="{middle}">{label}</text>'
     if node.members:
-        yield from _counts(node, shown)
+        yield from _counts(node, Counter(shown.status(member) for member in node.members))
+    elif items:
+        yield from _counts(node, _of_items(items), least=False)
     elif not node.block:
         word = escape(_word(node, status, shown))
         yield f'<text class="gword" x="{node.width - _INSET}" y="{middle}">{word}</text>'
@@ -215,22 +221,31 @@ def _word(node: PlacedNode, status: str, shown: Picture) -> str:
     )
 
 
-def _counts(node: PlacedNode, shown: Picture) -> Iterator[str]:
-    """Show how many members have ended, and a bar of how they did."""
-    counts = Counter(shown.status(member) for member in node.members)
+def _of_items(items: Mapping[str, int]) -> Counter[str]:
+    left = items["count"] - items["ok"] - items["failed"]
+    return Counter({"succeeded": items["ok"], "failed": items["failed"], PENDING: left})
+
+
+def _counts(node: PlacedNode, counts: Counter[str], *, least: bool = True) -> Iterator[str]:
+    """Show how many members (or items) have ended, and a bar of how they did. Items' parts are there before any has: a
+    live page widens them.
+    """
     yield f'<text class="gcount" x="{node.width - _INSET}" y="{CARD_HEIGHT // 2}">{_done(counts)}</text>'
     left, room = float(LABEL_START), node.width - LABEL_START - _INSET
     for status in (*_COUNTED, "running"):
-        if counts[status]:
-            width = max(_LEAST_PART, room * counts[status] / len(node.members))  # one failure shows
+        if counts[status] or not (least or status not in ("succeeded", "failed")):
+            share = room * counts[status] / counts.total()
+            width = max(_LEAST_PART, share) if counts[status] else 0.0  # one failure shows
             yield f'<rect class="gpart" data-status="{status}" x="{left:g}" y="27" width="{width:.4g}"'
             yield ' height="2"/>'
             left += width
 
 
 def _told(node: PlacedNode, shown: Picture) -> str:
+    if items := shown.maps.get(node.id):
+        return f", {_done(_of_items(items))}"
     return f", {_done(Counter(shown.status(member) for member in node.members))}" if node.members else ""
 
 
 def _done(counts: Counter[str]) -> str:
-    return f"{sum(counts[status] for status in _COUNTED)} / {counts.total()}"
+    return f"{sum(counts[status] for status in _COUNTED):,} / {counts.total():,}"

@@ -11,7 +11,7 @@ const word = (status) =>
   document.querySelector(`#statuses template[data-status="${status}"]`)?.content.textContent.trim() ?? status;
 
 /** Paint one node as a frame says it is; `for` is whom a companion was called for. */
-export function paint({ node, status, for: served }) {
+export function paint({ node, status, for: served, items }) {
   const name = CSS.escape(node);
   const card = svg()?.querySelector(`.gnode[data-node="${name}"]`);
   if (!card) return;
@@ -22,6 +22,7 @@ export function paint({ node, status, for: served }) {
   }
   const all = Object.values(calls);
   set(card, all.length ? overall(all) : status, all);
+  if (items && card.dataset.items) count(card, items);
   const from = served ? `[data-from="${CSS.escape(served)}"]` : "";
   for (const edge of svg().querySelectorAll(`.gedge[data-to="${name}"]${from}`)) {
     edge.dataset.status = status;
@@ -29,8 +30,30 @@ export function paint({ node, status, for: served }) {
   }
 }
 
-/** Whether the picture has room for what a frame says: a call that no edge leads to is drawn by the server. */
-export function drawn({ node, status, for: served }) {
+// How far a map is: in numbers, and as a bar.
+function count(card, { count: all, ok, failed }) {
+  const said = `${(ok + failed).toLocaleString("en")} / ${all.toLocaleString("en")}`;
+  const number = card.querySelector(".gcount");
+  if (number) number.textContent = said;
+  const title = card.querySelector("title");
+  if (title) title.textContent += `, ${said}`;
+  const room = Number(card.querySelector(".gcard").getAttribute("width")) - 44;
+  let left = 34;
+  for (const [status, some] of [["succeeded", ok], ["failed", failed]]) {
+    const part = card.querySelector(`.gpart[data-status="${status}"]`);
+    const width = some ? Math.max(3, (room * some) / all) : 0;
+    part?.setAttribute("x", left);
+    part?.setAttribute("width", width);
+    left += width;
+  }
+}
+
+/** Whether the picture has room for what a frame says: a call that no edge leads to is drawn by the server, and so is a
+ * map whose items were not known. */
+export function drawn({ node, status, for: served, items }) {
+  if (svg() && items && !svg().querySelector(`.gnode[data-node="${CSS.escape(node)}"][data-items="${items.count}"]`)) {
+    return !svg().querySelector(`.gnode[data-node="${CSS.escape(node)}"]`);
+  }
   if (!svg() || !served || status === "skipped") return true;
   const name = CSS.escape(node);
   if (!svg().querySelector(`.gnode[data-node="${name}"]`)) return true;
@@ -71,7 +94,7 @@ export function recount() {
     const cells = [...svg().querySelectorAll(`.gnode[data-group="${group}"]`)].map((cell) => cell.dataset.status);
     if (!cells.length) continue;
     const done = cells.filter((status) => ENDED.has(status)).length;
-    block.querySelector(".gcount").textContent = `${done} / ${cells.length}`;
+    block.querySelector(".gcount").textContent = `${done.toLocaleString("en")} / ${cells.length.toLocaleString("en")}`;
     block.dataset.status = overall(cells);
     for (const edge of svg().querySelectorAll(`.gedge[data-to="${group}"]`)) edge.dataset.status = block.dataset.status;
   }

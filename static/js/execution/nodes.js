@@ -14,7 +14,8 @@ export function show(node) {
   cell("attempt").textContent = node.attempt || "–";
   cell("duration").replaceChildren(took(node));
   // Why it does not move, the page has said itself; that holds until it moves.
-  if (node.status === "running" || node.status !== row.dataset.status) cell("progress").replaceChildren(...progress(node));
+  if (node.items) cell("progress").replaceChildren(...items(node, row));
+  else if (node.status === "running" || node.status !== row.dataset.status) cell("progress").replaceChildren(...progress(node));
   row.dataset.status = node.status;
 }
 
@@ -42,6 +43,14 @@ function progress(node) {
   both.className = "progress";
   both.append(bar, text);
   return [both];
+}
+
+function items({ items: { count, ok, failed } }, row) {
+  const link = row.querySelector('[data-cell="progress"] a') ?? document.createElement("span");
+  link.textContent = `${(ok + failed).toLocaleString("en")} / ${count.toLocaleString("en")}`;
+  if (!failed) return [link];
+  const bad = badge("failed");
+  return [link, " · ", bad, ` ${failed.toLocaleString("en")}`];
 }
 
 /** Mark the selected node in every pane; of a boundary's calls, the one that is `served`. */
