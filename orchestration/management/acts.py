@@ -23,6 +23,7 @@ _WORDS = {
     "stopped": gettext_lazy("are asked to stop"),
     "undone": gettext_lazy("are undone"),
     "held": gettext_lazy("wait"),
+    "children": gettext_lazy("children end with it"),
 }
 
 

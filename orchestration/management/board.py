@@ -127,8 +127,9 @@ def note(event: JSON) -> str:
     if error := data.get("error"):
         parts.append(f"{error.get('type')}: {first_line(error.get('message'))}")
     if waits := data.get("waits"):
-        words = [queries.spell_wait(wait.get("kind", ""), wait.get("name", "")) for wait in waits]
-        parts.append(_("waits for %s") % ", ".join(words))
+        parts.append(_("waits for %s") % ", ".join(map(queries.spell_told, waits)))
+    if event["type"] == "child.started":
+        parts.append(f"{data['count']} × “{data['name']}”")
     if "delay" in data:
         parts.append(f"next try in {data['delay'] / 1000:g} s ({data.get('next')} of {data.get('of')})")
     if data.get("reason"):

@@ -142,7 +142,7 @@ def line_of(item: JSON) -> Text:
         style = LEVEL_STYLES.get(item["level"], "")
         return Text.assemble((time, "dim"), f"  {where}  ", (f"| {clean(item['message'])}", style))
     what = Text(f"{time}", "dim").append(f"  {where}  " if where else "  ", "default")
-    what.append(item["type"].partition(".")[2] if where else item["type"].replace(".", " "), "bold")
+    what.append(item["type"].removeprefix("node." if where else "").replace(".", " "), "bold")
     if item["data"].get("status") == "upstream_failed":
         what.append(" " + _("(a predecessor failed)"))
     extra = [part for part in (took(item["data"].get("duration")), clean(note(item))) if part]

@@ -78,7 +78,7 @@ from .paging import Page, page
 from .sentences import LEFT, SINCE, Why, is_far, spell_at, spell_left
 from .signals import awaited_signals, signal_json, signal_state, signals
 from .state import state
-from .waits import is_parked, spell_wait, wait_json, waits_of
+from .waits import is_parked, spell_told, spell_wait, wait_json, waits_of
 from .why import culprit, explain, why, whys
 
 __all__ = [
@@ -172,6 +172,7 @@ __all__ = [
     "sources",
     "spell_at",
     "spell_left",
+    "spell_told",
     "spell_wait",
     "state",
     "to_decide",

@@ -145,6 +145,13 @@ def wait_json(wait: Wait) -> dict[str, Any]:
     return shown | {"since": instant(wait.since), "until": instant(wait.wake_at)}
 
 
+def spell_told(wait: Mapping[str, Any]) -> str:
+    """Return what a line of the log says is waited for."""
+    count = wait.get("count")
+    about = {"left": count, "of": count} if count else None
+    return spell_wait(str(wait.get("kind", "")), str(wait.get("name", "")), about)
+
+
 def spell_wait(kind: str, name: str, about: Any = None) -> str:
     """Return what is waited for: "the signal “paid”", "approver to decide about “go live”"."""
     if kind == "signal":

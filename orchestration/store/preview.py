@@ -13,7 +13,7 @@ from orchestration.engine import verbs
 from orchestration.engine.decide import wave
 from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.states import NODE_TERMINAL, NodeStatus
-from orchestration.models import NodeRun
+from orchestration.models import Child, NodeRun
 
 from . import again, fork, sql, undoing
 from .locked import LIVE, Locked, execution_columns, load_rows, read_execution
@@ -35,7 +35,8 @@ def preview(
     """Return, by what would become of them, the nodes that the act concerns: {"count", "nodes" (the first 50)} each.
 
     "again" ran before and runs again, "then" runs after those, or for the first time, "kept" stays,
-    "cancelled" never begins, "stopped" is asked to stop, "undone" is undone, "held" waits.
+    "cancelled" never begins, "stopped" is asked to stop, "undone" is undone, "held" waits; "children" are executions
+    that end with it.
     Raises IllegalMove, UnknownExecution.
     """
     connection = connections[using]
@@ -105,7 +106,17 @@ def _of_verb(connection: BaseDatabaseWrapper, item: Locked, verb: str, rollback:
         "stopped": _listed(running),
         "undone": _listed(key.node for key in undone),
         "kept": {"count": _count(item.id, NODE_TERMINAL), "nodes": []},
+        **_children(item),
     }
+
+
+def _children(item: Locked) -> Preview:
+    """Return how many executions end with this one, where there are any."""
+    if not item.children:
+        return {}
+    rows = Child.objects.filter(parent=item.id, open=True, asked=False).exclude(on_close="abandon")
+    count = rows.count()
+    return {"children": {"count": count, "nodes": []}} if count else {}
 
 
 def _listed(names: Iterable[str]) -> dict[str, Any]:

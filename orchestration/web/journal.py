@@ -44,6 +44,8 @@ def journal_context(run: NodeRun | None, spec: NodeSpec) -> dict[str, object]:
 
 def _line(entry: queries.Remembered) -> Line:
     value, cut = entry.value, max(0, entry.size - len(entry.value or ""))
+    if entry.kind == "child":  # what it gave is on its own page
+        value = None
     if entry.kind == "iteration" and value is not None and not cut:
         value = _AROUND.sub(r"\1", value)
     value = None if value == "null" else value
@@ -76,6 +78,7 @@ def _kind(kind: str) -> str:
         "event": _("event"),
         "approval": _("approval"),
         "child": _("child"),
+        "start_child": _("start of child"),
     }
     return words.get(kind, kind)
 
@@ -83,4 +86,6 @@ def _kind(kind: str) -> str:
 def _came(entry: queries.Remembered) -> str:
     if entry.came == "timeout":
         return _("did not come in time")
+    if entry.kind == "child" and entry.came == "refused":
+        return _("did not succeed")
     return _("was refused") if entry.came == "refused" else ""

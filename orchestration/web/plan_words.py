@@ -65,6 +65,7 @@ PREVIEW_WORDS = {
     "stopped": _("Are asked to stop"),
     "undone": _("Are undone"),
     "held": _("Wait"),
+    "children": _("Children that end with it"),
 }
 
 

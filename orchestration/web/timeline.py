@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from orchestration.engine.graph import Graph
-from orchestration.queries import companions, spell_wait
+from orchestration.queries import companions, spell_told
 
 from .format import spell_duration
 from .history import PARKED, QUEUED, RETRYING, RUNNING, WAITING, Event, Span, goes_on, spans
@@ -214,9 +214,7 @@ class _Scale:
                 else text
             )
         if span.waits:
-            what = [
-                spell_wait(str(wait.get("kind")), str(wait.get("name", ""))) for wait in span.waits[:NAMED]
-            ]
+            what = [spell_told(wait) for wait in span.waits[:NAMED]]
             more = "…" if len(span.waits) > NAMED else ""
             return _("Waits for %(what)s · %(time)s") % {"what": ", ".join(what) + more, "time": took}
         if span.kind == WAITING and span.by:

@@ -376,3 +376,14 @@ def test_an_item_of_a_map_whose_child_fails_is_tried_again_by_itself() -> None:
     result = run(workflow, workflows=[one("flaky", flaky)])
     assert result.output == {"each": [{"work": 1}, {"work": 2}, {"work": 3}]}
     assert tries == {1: 1, 2: 2, 3: 1}
+
+
+def test_a_preview_says_whose_executions_end_with_a_parent() -> None:
+    def starts(ctx: Any) -> Any:
+        ctx.start_child("waiting")
+        return ctx.run_children([("waiting", {}), ("waiting", {}), ("double", {"n": 1})])
+
+    result = run(one("parent", starts), workflows=[waiting, double])
+    seen = executor.preview(result.id, "cancel", principal=result.principal)
+    assert seen["children"] == {"count": 2, "nodes": []}
+    assert "children" not in executor.preview(result.id, "pause", principal=result.principal)

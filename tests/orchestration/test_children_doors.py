@@ -116,6 +116,15 @@ def test_the_page_of_a_child_leads_back_to_where_it_comes_from(client: Client, f
     assert top < between
 
 
+def test_a_parents_log_and_journal_tell_of_its_children(client: Client, family: Result, capsys: Any) -> None:
+    call_command("show", str(family.id), "--events")
+    said = capsys.readouterr().out
+    assert "child started  4 × “children”" in said
+    assert "waits for 4 of 4 children" in said
+    node = client.get(f"/executions/{family.id}/nodes/work/").content.decode()
+    assert "did not succeed" in node
+
+
 def test_an_ancestor_that_one_may_not_see_is_not_named(family: Result) -> None:
     guest = User.objects.create_user("other")
     assign_perm("orchestration.view_workflow", guest, WorkflowRow.objects.get(name="good"))
