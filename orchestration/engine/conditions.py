@@ -16,6 +16,7 @@ with numbers, texts with texts; true is not 1. A value by itself holds unless it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ from .errors import InvalidCondition
 
 LIMIT = 2000  # characters
 DEPTH = 40
+SHAPE_LIMIT = 250  # characters of the names of fields by which a condition is found
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.])|(?P<name>[A-Za-z_]\w*(?:-\w+)*)"
     r"|(?P<text>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')|(?P<sign>==|!=|<=|>=|[<>()\[\],.]))"
@@ -393,6 +395,52 @@ def _fields(condition: Condition) -> Iterator[Field]:
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:60]}…"
+
+
+# --- finding who asks for what ---------------------------------------------------------------------
+
+
+def equalities(condition: Condition | None) -> dict[tuple[str | int, ...], Any]:
+    """Return the fields that must each have one value for the condition to hold."""
+    found: dict[tuple[str | int, ...], Any] = {}
+    for part in condition.of if isinstance(condition, All) else (condition,):
+        match part:
+            case Compare(Field(path), "==", Literal(value)) | Compare(Literal(value), "==", Field(path)):
+                found.setdefault(path, value)
+            case All():
+                found = equalities(part) | found
+    return found
+
+
+def place(condition: Condition | None) -> tuple[str, str]:
+    """Return (shape, key): the names of the fields that `equalities` gives, and what stands for their values.
+
+    Data for which the condition holds has this key, by `key_of`, for this shape. Both are "" where there is no such
+    field.
+    """
+    needed = equalities(condition)
+    paths = sorted(needed, key=json.dumps)
+    shape = json.dumps(paths, ensure_ascii=False, separators=(",", ":")) if paths else ""
+    return (shape, _key([needed[path] for path in paths])) if 0 < len(shape) <= SHAPE_LIMIT else ("", "")
+
+
+def key_of(shape: str, data: Any) -> str:
+    """Return what stands for the values that the data has in the fields of the shape."""
+    return _key([find(data, tuple(path)) for path in json.loads(shape)]) if shape else ""
+
+
+def _key(values: list[Any]) -> str:
+    text = json.dumps(_alike(values), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _alike(value: Any) -> Any:
+    """Return the value so that values which are the same are written the same: 1.0 as 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_alike(each) for each in value]
+    return {name: _alike(each) for name, each in value.items()} if isinstance(value, Mapping) else value
 
 
 def equal_to(fields: Mapping[str, Any]) -> Condition:

@@ -63,6 +63,10 @@ class Wait(models.Model):
     kind = models.CharField(_("kind"), max_length=16)
     name = models.CharField(_("name"), max_length=200, blank=True)
     about = WrittenJSONField(_("about"), null=True)
+    shape = models.CharField(
+        _("shape"), max_length=250, default="", db_default="", blank=True
+    )  # of an event's match
+    match_key = models.CharField(_("match"), max_length=32, default="", db_default="", blank=True)
     since = models.DateTimeField(_("since"))
     wake_at = models.DateTimeField(_("until"), null=True)
 
@@ -74,7 +78,9 @@ class Wait(models.Model):
             # A signal for an execution: who waits for its name, the longest first.
             models.Index(fields=["execution", "kind", "name", "id"], name="wait_for"),
             # An event: who waits for its name.
-            models.Index(fields=["name", "execution"], name="wait_for_event", condition=Q(kind="event")),
+            models.Index(
+                fields=["name", "shape", "match_key"], name="wait_for_event", condition=Q(kind="event")
+            ),
             # Timers: what is due.
             models.Index(fields=["wake_at"], name="wait_due", condition=Q(wake_at__isnull=False)),
             # The inbox: what asks for an approval, the oldest first.

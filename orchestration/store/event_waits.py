@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,8 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from orchestration.engine.conditions import Condition, equal_to, holds, parse
+from orchestration.engine import conditions
+from orchestration.engine.conditions import Condition, equal_to, holds, key_of, parse
 from orchestration.engine.parking import Wait
 from orchestration.engine.view import Emit, Key
 
@@ -29,6 +31,7 @@ from .versions import graph_of
 BATCH = 200  # executions that one transaction locks
 PAGE = 100  # events that are looked at in one go
 ROUNDS = 5  # in which executions that somebody else has locked are tried again
+_PLAIN = re.compile(r"[\w-]{1,100}", re.ASCII)
 _AGAIN = 0.02  # seconds before they are
 Found = dict[tuple[int, str], Kept]  # by node run and key of the wait
 Receipts = list[list[object]]
@@ -64,6 +67,11 @@ def sought(about: str | None) -> Sought:
         return Sought(None, given.get("lookback"))
     condition = parse(match) if isinstance(match, str) else equal_to(match)
     return Sought(condition, given.get("lookback"), condition.text)
+
+
+def place(wait: Wait) -> tuple[str, str]:
+    """Return by which fields, and which values in them, an event finds the wait; "" where it has to look."""
+    return conditions.place(sought(wait.about).condition) if wait.kind == "event" else ("", "")
 
 
 # --- parking: what came before ---------------------------------------------------------------------
@@ -111,15 +119,16 @@ def _came(turn: Transaction, item: Locked, node: Key, wait: Wait, least: dt.date
     """Yield the events of the name since then that the node was not given, the oldest first."""
     connection, after = turn.connection, (least, uuid.UUID(int=0))
     mark = "::timestamptz" if sql.is_postgres(connection) else ""
+    fitting, values = _fitting(connection, sought(wait.about).condition)
     text = (
-        f"SELECT {events.columns(connection)} FROM orchestration_event ev WHERE ev.name = %s"
+        f"SELECT {events.columns(connection)} FROM orchestration_event ev WHERE ev.name = %s {fitting}"
         f" AND (ev.accepted_at, ev.id) > (%s{mark}, %s) AND NOT {_was_given('ev.id', '%s', '%s', '%s')}"
         f" ORDER BY ev.accepted_at, ev.id LIMIT {PAGE}"
     )
     while True:
         at = str(connection.ops.adapt_datetimefield_value(after[0]))
         place = [at, sql.key(connection, after[1])]
-        params = [wait.name, *place, sql.key(connection, item.id), node.node, node.index]
+        params = [wait.name, *values, *place, sql.key(connection, item.id), node.node, node.index]
         [rows] = turn.run([(text, params)])
         found = events.read(rows)
         yield from found
@@ -129,6 +138,24 @@ def _came(turn: Transaction, item: Locked, node: Key, wait: Wait, least: dt.date
 
 
 _ROW = ("w.execution_id", "n.node", 'n."index"')
+
+
+def _fitting(connection: BaseDatabaseWrapper, condition: Condition | None) -> tuple[str, list[Any]]:
+    """Return what leaves out most events for which the condition does not hold, so that they need not be read here."""
+    text, params = "", list[Any]()
+    for path, value in conditions.equalities(condition).items():
+        names = [step for step in path if isinstance(step, str) and _PLAIN.fullmatch(step)]
+        if len(names) < len(path) or not (
+            isinstance(value, str) or (type(value) is int and abs(value) < 2**53)
+        ):
+            continue
+        if sql.is_postgres(connection):
+            text += " AND ev.data::jsonb #> %s::text[] = %s::jsonb"
+            params += [names, json.dumps(value)]
+        else:
+            text += " AND json_extract(ev.data, %s) = %s"
+            params += ["$" + "".join(f'."{name}"' for name in names), value]
+    return text, params
 
 
 def _was_given(event: str, execution: str, node: str, index: str) -> str:
@@ -185,18 +212,39 @@ def bring(event: Kept, using: str = DEFAULT_DB_ALIAS) -> bool:
 
 def _targets(connection: BaseDatabaseWrapper, event: Kept) -> list[uuid.UUID]:
     """Return the executions with a parked body that waits for the event, in key order. Nothing is locked."""
+    places = [(shape, key_of(shape, event.value())) for shape in _shapes(connection, event.name)]
+    if not places:
+        return []
     text = (
         f"SELECT w.execution_id, {sql.json_text(connection, 'w.about')}, w.since, e.started_at"
-        " FROM orchestration_wait w JOIN orchestration_noderun n ON n.id = w.node_run_id"
+        f" FROM {sql.recordset(connection.vendor, _PLACE)}"
+        " JOIN orchestration_wait w ON w.kind = 'event' AND w.name = %s AND w.shape = r.shape"
+        " AND w.match_key = r.match_key"
+        " JOIN orchestration_noderun n ON n.id = w.node_run_id"
         " JOIN orchestration_execution e ON e.id = w.execution_id"
-        " WHERE w.kind = 'event' AND w.name = %s AND n.status = 'waiting' AND NOT n.superseded"
+        " WHERE n.status = 'waiting' AND NOT n.superseded"
         f" AND NOT {_was_given('%s', *_ROW)}"
     )
-    rows = execute(connection, text, [event.name, sql.key(connection, event.id)])
+    params = [sql.records(connection, places), event.name, sql.key(connection, event.id)]
+    rows = execute(connection, text, params)
     fitting = {
         read_uuid(row[0]) for row in rows if sought(row[1]).fits(event, _read(row[3]), clock.read(row[2]))
     }
     return sorted(fitting)
+
+
+_PLACE = {"shape": "text", "match_key": "text"}
+
+
+def _shapes(connection: BaseDatabaseWrapper, name: str) -> list[str]:
+    """Return the shapes of the waits for events of this name: each is one step in the index, however many wait."""
+    text = (
+        "WITH RECURSIVE s(shape) AS ("
+        "SELECT min(w.shape) FROM orchestration_wait w WHERE w.kind = 'event' AND w.name = %s"
+        " UNION ALL SELECT (SELECT min(w.shape) FROM orchestration_wait w WHERE w.kind = 'event' AND w.name = %s"
+        " AND w.shape > s.shape) FROM s WHERE s.shape IS NOT NULL) SELECT shape FROM s WHERE shape IS NOT NULL"
+    )
+    return [row[0] for row in execute(connection, text, [name, name])]
 
 
 def _read(value: Any) -> dt.datetime | None:

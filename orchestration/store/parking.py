@@ -36,6 +36,8 @@ _WAIT = {
     "about": "json",
     "since": "time",
     "wake_at": "time",
+    "shape": "text",
+    "match_key": "text",
 }
 _READ = {"id": "id", "node_run_id": "id", "at": "time"}
 
@@ -138,7 +140,8 @@ def consumed(item: Locked, key: Key, attempt: int, name: str, sent_id: str | Non
 
 def _row(item: Locked, run_id: int, wait: Wait) -> list[object]:
     until = item.now + dt.timedelta(seconds=wait.timeout) if wait.timeout is not None else None
-    return [item.id, run_id, wait.key, wait.kind, wait.name, wait.about, item.now, until]
+    place = event_waits.place(wait)
+    return [item.id, run_id, wait.key, wait.kind, wait.name, wait.about, item.now, until, *place]
 
 
 def _read(

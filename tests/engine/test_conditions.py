@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.engine.conditions import DEPTH, equal_to, holds, parse, same, why_not
+from orchestration.engine.conditions import DEPTH, equal_to, holds, key_of, parse, place, same, why_not
 from orchestration.engine.errors import InvalidCondition
 
 ORDER = {
@@ -145,3 +145,33 @@ def conditions(draw, depth=3):
 def test_and_or_and_not_mean_what_they_mean_in_python(condition, data):
     ours, python = condition
     assert holds(parse(ours), data) == eval(python, {"d": data})  # noqa: S307 - the texts are made above
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b.c", "d"]), JSON, max_size=3), JSON, JSON, JSON)
+def test_what_a_condition_holds_for_is_found_by_its_shape_and_key(fields, a, c, d):
+    for data in (
+        {"a": a, "b": {"c": c}, "d": d},
+        {"a": fields.get("a"), "b": {"c": fields.get("b.c")}, **fields},
+    ):
+        condition = equal_to(fields)
+        shape, key = place(condition)
+        if holds(condition, data):
+            assert key_of(shape, data) == key
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("order == 7 and amount > 3", '[["order"]]'),
+        (
+            '"FR" == customer.country and (lines[0].sku == "a" and test)',
+            '[["customer","country"],["lines",0,"sku"]]',
+        ),
+        ("order == 7 or test", ""),
+        ("not order == 7", ""),
+        ("amount > 3", ""),
+    ],
+)
+def test_the_fields_that_must_have_one_value_are_a_conditions_shape(text, shape):
+    assert place(parse(text))[0] == shape
+    assert key_of(shape, {"order": 7.0}) == place(parse("order == 7"))[1] or shape != '[["order"]]'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from unittest import mock
 
@@ -88,8 +89,23 @@ def test_an_event_that_two_deliver_is_given_once_to_each_of_many_who_wait():
     assert not Event.objects.filter(delivered_at=None).exists()
 
 
-def settle_parked(claims):
-    report = settle(done(claims, Outcome.SUSPENDED, waits=(WAIT,)))
+def test_an_event_looks_at_those_alone_who_wait_for_its_values():
+    version = versions.version_of(make_workflow("listeners", {"a": []}))
+    start(version, [order() for _ in range(40)])
+    for number, one in enumerate(claim(seat(), 40)):
+        match = {"order": number} if number % 2 else f"order == {number} and amount > 3"
+        settle_parked([one], Wait("paid#1", "event", "paid", about=json.dumps({"match": match})))
+    with mock.patch.object(event_waits, "sought", wraps=event_waits.sought) as looked:
+        for number in (7, 8):
+            executor.emit_event("paid", {"order": number, "amount": 4}, principal=ME)
+    assert (
+        Receipt.objects.filter(event__name="paid", at__gte=clock.now() - dt.timedelta(minutes=1)).count() == 2
+    )
+    assert looked.call_count <= 8
+
+
+def settle_parked(claims, wait=WAIT):
+    report = settle(done(claims, Outcome.SUSPENDED, waits=(wait,)))
     while report.left:
         report = settle(report.left)
 
