@@ -31,7 +31,7 @@ def clean_slate() -> Iterator[None]:
 
 
 def addresses() -> list[str]:
-    some = {"name": "etl", "id": str(uuid.uuid4()), "artifact": str(uuid.uuid4())}
+    some = {"name": "etl", "node": "a", "id": str(uuid.uuid4()), "artifact": str(uuid.uuid4())}
     named = [each for each in urlpatterns if each.name and each.name != "token"]
     return [
         reverse(f"api:{each.name}", kwargs={key: some[key] for key in each.pattern.converters})

@@ -62,9 +62,18 @@ def api() -> Client:
 # --- declaring -------------------------------------------------------------------------------------
 
 
+class Payment:
+    """What a pydantic model looks like from here."""
+
+    @classmethod
+    def model_json_schema(cls) -> dict[str, Any]:
+        return PAID
+
+
 def test_declared_signals_are_part_of_the_version_and_types_stand_for_schemas() -> None:
-    workflow = flow(paid=PAID, note=str, count=int, done=dict)
+    workflow = flow(paid=Payment, note=str, count=int, done=dict)
     assert workflow.graph.signals["count"] == {"type": "integer"}
+    assert workflow.graph.signals["paid"] == PAID
     assert decode_graph(encode_graph(workflow.graph)) == workflow.graph
     assert workflow.checksum() != flow(paid=PAID).checksum()
     plain = WorkflowBuilder("orders").add_node("work", nothing).build()

@@ -124,7 +124,7 @@ def test_reserved_names_do_what_they_say(execution: Execution, console: Client) 
     execution.refresh_from_db()
     assert (execution.status, (execution.cause or {})["reason"]) == ("cancelled", "enough")
     shown = page(console, execution)
-    assert "so it cannot be sent a signal" in shown
+    assert "It has ended: nothing in it waits any more." in shown
     assert "<form class=" not in shown
     assert send(console, execution, "paid", **{"input.amount": "1"}).status_code == 409
 
@@ -136,7 +136,7 @@ def test_who_may_view_sees_and_who_may_control_sends(execution: Execution, guest
     assert client.get(here).status_code == 404
     assert send(client, execution, "count", input="1").status_code == 404
     assign_perm("orchestration.view_workflow", guest, execution.workflow)
-    assert "You may not control the executions of this workflow." in page(client, execution)
+    assert "You may look at them, and not send any" in page(client, execution)
     assert send(client, execution, "count", input="1").status_code == 403
     assign_perm("orchestration.control_workflow", guest, execution.workflow)
     assert send(client, execution, "count", input="1").status_code == 302

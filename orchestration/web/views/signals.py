@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from orchestration import executor, queries
 from orchestration.engine.errors import Igon7Error
+from orchestration.engine.states import EXECUTION_TERMINAL
 from orchestration.models import Execution, Signal
 from orchestration.store.versions import graph_of
 from orchestration.web.access import load_execution
@@ -72,7 +73,8 @@ def _show(
     context = {
         "form": form,
         "whole": whole,
-        "refused": executor.can(principal, execution)["signal"],
+        "ended": execution.status in EXECUTION_TERMINAL,
+        "may_send": executor.may(principal, "signal", execution),
         "chosen": form["name"].value() or "",
         "names": names,
         "awaited": awaited,
