@@ -9,6 +9,8 @@ from .durations import Duration, seconds
 from .errors import InvalidOption
 
 EXECUTION, WORKFLOW, GLOBAL = SCOPES = ("execution", "workflow", "global")
+STORAGE = "storage/"  # what the names of its calls begin with in a journal, before scope and key
+STORAGE_KINDS = frozenset({"get", "keys", "set", "incr", "delete"})
 KEY_LIMIT = 128
 KEYS_LIMIT = 1000  # keys that one call lists
 MOST = 2**53 - 1  # what every reader of JSON keeps exactly

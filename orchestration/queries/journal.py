@@ -22,7 +22,7 @@ VALUE_SHOWN = 2_000  # characters of a value that a page shows
 class Remembered:
     """One durable call; `value` is the beginning of a JSON text of `size` characters, `iteration` 0 outside of any.
 
-    `came` is "value", "timeout" or "refused".
+    `came` is "value", "read", "timeout" or "refused".
     """
 
     id: int

@@ -124,7 +124,7 @@ class Storage:
 
 
 def _name(place: Place) -> str:
-    return f"storage/{place.scope}/{place.key}"
+    return f"{rules.STORAGE}{place.scope}/{place.key}"
 
 
 def _as_text(found: Found | None) -> str:

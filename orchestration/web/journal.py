@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from orchestration import queries
 from orchestration.engine.graph import NodeSpec
+from orchestration.engine.state import EXECUTION, STORAGE, STORAGE_KINDS
 from orchestration.models import NodeRun
 
 SHOWN = 20  # the last ones
@@ -58,7 +59,7 @@ def _what(entry: queries.Remembered) -> str:
         return _("iteration %(number)d") % {"number": entry.number}
     said = {
         "kind": _kind(entry.kind),
-        "name": entry.name,
+        "name": _name(entry),
         "number": entry.number,
         "iteration": entry.iteration,
     }
@@ -69,6 +70,13 @@ def _what(entry: queries.Remembered) -> str:
     else:
         text = _("%(kind)s “%(name)s”") % said
     return _("[%(iteration)d] %(text)s") % {**said, "text": text} if entry.iteration else text
+
+
+def _name(entry: queries.Remembered) -> str:
+    """Return the name; of a call of `ctx.storage` its key, with its scope where that is not the execution."""
+    if entry.kind not in STORAGE_KINDS:
+        return entry.name
+    return entry.name.removeprefix(STORAGE).removeprefix(f"{EXECUTION}/")
 
 
 def _kind(kind: str) -> str:

@@ -90,6 +90,8 @@ def places(site: Site, browser: Browser) -> list[str]:
         "/bulk/",
     ]
     fixed += ["/events/", "/events/emit/", event, "/workflows/listening/"]
+    site.manage("state", "set", "limit", '{"rows": 500}', "--ttl", "1h")
+    fixed += ["/state/", "/state/?q=nothing", "/state/value/?key=limit", "/state/?workflow=undone"]
     more = [act, f"{asking}?node=pay", f"{undone}?do=retry"]
     return [*fixed, *family, *mapped, *nodes, *views, *plans, *signals, *bulk, *more]
 
