@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from . import clock, deliver, journal
+from . import clock, deliver, journal, sql
 from .locked import lock_statement, read_locked, read_uuid
 from .sql import Statement, execute
 from .transaction import transaction
 from .versions import graph_of
 
 BATCH = 200  # executions that one transaction locks
+LEFT_OVER = 300.0  # seconds between two looks for waits that nobody comes to
 
 # A row that is not parked any more has its waits for nothing, once it has ended; one that runs may come back to them.
 _DUE = (
@@ -58,6 +59,20 @@ def fire(ids: Sequence[uuid.UUID], using: str = DEFAULT_DB_ALIAS) -> None:
             delivery.bring(items[wait.execution_id], wait, _reason(wait), came=came)
         delivery.over += [row[0] for row in over if read_uuid(row[1]) in items]
         turn.finish(deliver.writing(connection, items.values(), delivery))
+
+
+def forget_left_over(limit: int = 1000, using: str = DEFAULT_DB_ALIAS) -> int:
+    """Delete waits of rows that have ended or were set aside, whose bodies will not come to them; return how many."""
+    connection = connections[using]
+    text = (
+        "SELECT w.id FROM orchestration_wait w JOIN orchestration_noderun n ON n.id = w.node_run_id"
+        " WHERE n.finished_at IS NOT NULL OR n.superseded ORDER BY w.id LIMIT %s"
+    )
+    over = [row[0] for row in execute(connection, text, [limit])]
+    if over:
+        condition, ids = sql.one_of(connection, "id", over, "bigint")
+        execute(connection, f"DELETE FROM orchestration_wait WHERE {condition}", [ids])
+    return len(over)
 
 
 def _reason(wait: deliver.Waiting) -> str:

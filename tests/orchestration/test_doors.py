@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -9,6 +11,8 @@ from django.contrib.auth.models import Group
 from orchestration import ApprovalRejected, SignalTimeout, WorkflowBuilder, executor, registry
 from orchestration.engine.errors import GraphError
 from orchestration.engine.signals import RESERVED
+from orchestration.models import Wait
+from orchestration.store import timers
 from orchestration.testing import crash_everywhere, run
 from security.errors import Denied
 from security.principals import Principal
@@ -100,6 +104,20 @@ def test_a_deadline_ends_a_wait_and_whoever_may_rescue_it_does():
     asked = WorkflowBuilder("doors-asked", output="pay")
     asked.wait_for_signal("pay", "paid", deadline="1h", on_exhausted="pause")
     assert run(asked.build()).nodes["pay"].status == "attention"
+
+
+async def whichever(ctx):
+    waits = [asyncio.create_task(ctx.wait_for_signal(name)) for name in ("go", "other")]
+    done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    return done.pop().result()
+
+
+def test_waits_that_nobody_comes_to_any_more_are_forgotten():
+    ended = run(WorkflowBuilder("doors-two").add_node("a", whichever).build(), signals=[("go", 1)])
+    waits = run(WorkflowBuilder("doors-two").add_node("a", whichever).build())
+    assert (ended.status, Wait.objects.filter(execution=ended.id).count()) == ("succeeded", 1)
+    assert (timers.forget_left_over(), timers.forget_left_over()) == (1, 0)
+    assert Wait.objects.filter(execution=waits.id).count() == 2
 
 
 def test_a_form_that_is_no_schema_is_refused_where_its_workflow_is_registered():

@@ -107,6 +107,11 @@ def test_a_body_that_swallows_its_suspension_is_not_done_with_its_iteration():
     assert run(polling(swallows, delay=0).build(), signals=signals).output["said"] == "c"
 
 
+def test_what_stands_in_for_a_repeated_body_is_repeated_too():
+    result = run(polling().build(), bodies={"poll": lambda ctx: {"number": ctx.iteration + 1}})
+    assert result.output == {"number": 3}
+
+
 def test_a_condition_of_a_repeat_is_asked_once():
     asked: list[int] = []
 

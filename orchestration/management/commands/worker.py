@@ -17,7 +17,7 @@ from orchestration.engine.durations import seconds
 from orchestration.runner import periodic, sweep
 from orchestration.runner.cluster import Cluster
 from orchestration.runner.keeper import Keeper
-from orchestration.store import state
+from orchestration.store import state, timers
 
 
 class Command(BaseCommand):
@@ -42,6 +42,7 @@ class Command(BaseCommand):
         periodic.register("bulk acts", carry.EVERY, carry.carry_out)
         periodic.register("cache: who waits", upkeep.STRANDED, flights.let_stranded_go)
         periodic.register("cache: what is old", upkeep.OLD, upkeep.tidy)
+        periodic.register("waits: what is left over", timers.LEFT_OVER, timers.forget_left_over)
         periodic.register("state: what is old", state.EVERY, state.purge)
         periodic.register("events: what is old", 60.0, executor.purge)
         keeper = Keeper(cluster.about)
