@@ -39,7 +39,7 @@ def look(ctx: Any) -> dict[str, Any]:
     undone, undos = ctx._graph.undos.get(ctx.node_id), ctx._graph.undos
     whom = undone or claim.key.for_node
     near = [*parents, whom, *(undos if undone else ())]
-    names = Q(execution=claim.execution_id, superseded=False, node__in=near)
+    names = Q(execution=claim.execution_id, superseded=False, node__in=near, index=-1)
     columns = ("pk", "node", "status", "fence", "generation", "available_at", "ready_at")
 
     def ask() -> Any:
@@ -112,6 +112,11 @@ async def _looking(ctx: Any) -> AsyncIterator[None]:
         yield
     finally:
         ledger.note(ctx, "end", run=seen["run"], fence=seen["fence"])
+
+
+@looks
+def twenty(ctx: Any, seen: dict[str, Any]) -> list[int]:
+    return list(range(20))
 
 
 @looks

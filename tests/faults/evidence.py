@@ -14,7 +14,9 @@ from tests.ledger import Entry
 
 from .workflows import ENDS, Ends
 
-Name = tuple[uuid.UUID, str, str, int]  # of a node run: execution, node, whom it rescues, generation
+Name = tuple[
+    uuid.UUID, str, str, int, int
+]  # of a node run: execution, node, whom it rescues, generation, item
 Act = tuple[str, int | None]  # an action, and the transaction in which it was written down (PostgreSQL)
 
 
@@ -89,11 +91,12 @@ class Evidence:
                 if event["type"] == "execution.reopened":
                     generation = event["data"]["generation"]
                 if event["node"] is not None:
-                    yield (id, event["node"], event["data"].get("for", ""), generation), event
+                    item = -1 if event.get("index") is None else event["index"]
+                    yield (id, event["node"], event["data"].get("for", ""), generation, item), event
 
 
 def name_of(run: NodeRun) -> Name:
-    return run.execution_id, run.node, run.for_node, run.generation
+    return run.execution_id, run.node, run.for_node, run.generation, run.index
 
 
 def must(run: NodeRun) -> Ends:

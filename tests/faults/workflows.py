@@ -27,6 +27,7 @@ from .bodies import (
     step_async,
     talks,
     talks_async,
+    twenty,
     undoes_async,
 )
 
@@ -285,6 +286,24 @@ fast = ends(
 # --- for one drill each ----------------------------------------------------------------------------
 
 COUNTERS = 8
+# Nodes and items that run beside each other, up to a bound.
+BOUND = 3
+_side = [f"side{_n}" for _n in range(12)]
+side = ends(
+    WorkflowBuilder("f-side")
+    .parallel(
+        _side, [step_async if _n % 4 == 3 else step for _n in range(12)], concurrency=BOUND, params=_pause()
+    )
+    .add_node("last", step, depends_on=_side)
+    .build()
+)
+mapped = ends(
+    WorkflowBuilder("f-mapped")
+    .map("item", step, over=twenty, concurrency=BOUND, params=_pause())
+    .add_node("last", step, depends_on=["item"])
+    .build()
+)
+
 _counting = WorkflowBuilder("f-counting")
 for _n in range(COUNTERS):
     _counting.add_node(f"count{_n}", counts_async if _n % 2 else counts, params=_pause())

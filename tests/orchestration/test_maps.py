@@ -8,13 +8,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from orchestration import CachePolicy, GraphError, RetryPolicy, Workflow, WorkflowBuilder, chunk, executor
+from orchestration import (
+    CachePolicy,
+    GraphError,
+    RetryPolicy,
+    Workflow,
+    WorkflowBuilder,
+    child_body,
+    chunk,
+    executor,
+)
 from orchestration.engine.errors import IllegalMove, InvalidOption
 from orchestration.models import Execution, NodeRun
 from orchestration.testing import run
@@ -156,6 +166,42 @@ def test_what_succeeded_of_a_map_is_undone_item_by_item():
     undone = {run.index: run.result for run in NodeRun.objects.filter(execution=ran.id, node="undo:m")}
     assert undone == {0: [0, 0, 0], 1: [1, 1, 1], 3: [3, 3, 3]}
     check_log(ran.id)
+
+
+def test_an_item_that_waits_for_a_signal_keeps_its_place():
+    def told(ctx: Any) -> Any:
+        return [ctx.item, ctx.wait_for_signal(f"go-{ctx.item}")]
+
+    built = WorkflowBuilder("told").map("m", told, over=lambda ctx: ["a", "b", "c"], concurrency=2).build()
+    some = run(built, signals=[("go-b", 2)], until=lambda now: "go-c" in str(now.waits))
+    assert [some.nodes["m", index].status for index in range(3)] == ["waiting", "succeeded", "waiting"]
+    ran = some.go_on(signals=[("go-c", 3), ("go-a", 1)])
+    assert ran.output == {"m": [["a", 1], ["b", 2], ["c", 3]]}
+    check_log(ran.id)
+
+
+def test_each_item_may_be_an_execution_of_its_own():
+    single = WorkflowBuilder("single", output="work").add_node("work", lambda ctx: ctx.input["n"] * 2).build()
+    body = child_body("single", input=lambda ctx: {"n": ctx.item})
+    built = WorkflowBuilder("many-children").map("m", body, over=lambda ctx: [1, 2, 3], concurrency=2).build()
+    ran = run(built, workflows=[single])
+    assert ran.output == {"m": [2, 4, 6]}
+    assert len(ran.children) == 3
+
+
+def test_a_transactional_item_commits_with_what_it_writes():
+    def books(ctx: Any) -> str:
+        Group.objects.create(name=f"item {ctx.item}")
+        if ctx.item == 2:
+            raise ValueError("not this one")
+        return str(ctx.item)
+
+    built = WorkflowBuilder("books").map(
+        "m", books, over=lambda ctx: [1, 2, 3], transactional=True, timeout=5
+    )
+    ran = run(built.build())
+    assert ran.error["items"] == [1]
+    assert set(Group.objects.values_list("name", flat=True)) == {"item 1", "item 3"}
 
 
 def test_a_condition_is_asked_of_the_map_and_not_of_its_items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import uuid
 
 from orchestration.models import NodeRun
 from orchestration.store import state
@@ -94,6 +95,34 @@ def kill_counting(trial: Trial) -> None:
     counted = _total() - before
     wanted = len(started) * workflows.COUNTED
     trial.check(counted == wanted, f"{counted} were counted, not {wanted}")
+
+
+@drill("kill -9 of workers amid nodes, and items of maps, up to a bound", times=20, short=2, fed=False)
+def kill_beside(trial: Trial) -> None:
+    started = [trial.begin(workflow) for workflow in (workflows.side, workflows.mapped) for _ in range(2)]
+    for _ in range(3):
+        with trial.fault():
+            trial.spring(trial.chance.choice(["during", "after", "before"]))
+    trial.await_idle()
+    for id in started:
+        most = _most_under_way(id)
+        trial.check(most == workflows.BOUND, f"{most} were under way at once in {id}, not {workflows.BOUND}")
+
+
+def _most_under_way(id: uuid.UUID) -> int:
+    """Return how many nodes (or items) at most had got their turn and not ended, as the log has it."""
+    under_way: set[tuple[str, int | None]] = set()
+    most = 0
+    for event in events(id):
+        key = (event["node"], event["index"])
+        if event["node"] is None or not (event["node"].startswith("side") or event["index"] is not None):
+            continue
+        if event["type"] == "node.ready":
+            under_way.add(key)
+        elif event["type"] in ("node.completed", "node.failed"):
+            under_way.discard(key)
+        most = max(most, len(under_way))
+    return most
 
 
 def _total() -> int:
