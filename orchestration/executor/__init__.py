@@ -18,7 +18,7 @@ from .control import (
     retry,
     terminate,
 )
-from .delivering import deliver_events, deliver_soon, principal_of, purge
+from .delivering import PURGE_EVERY, deliver_events, deliver_soon, principal_of, purge
 from .events import BY_WORKFLOWS, Message, check_event_id, emit_event, emit_events
 from .signals import send_signal, send_signals, signal_with_start
 from .starting import BATCH, KEY_LIMIT, start, start_many, start_or_get
@@ -31,6 +31,7 @@ __all__ = [
     "BY_WORKFLOWS",
     "KEY_LIMIT",
     "PREVIEWED",
+    "PURGE_EVERY",
     "RESERVED",
     "SAME",
     "STARTING",

@@ -6,17 +6,19 @@ import datetime as dt
 import json
 import logging
 import threading
+import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
+from django.db.models import Exists, OuterRef
 
 from orchestration import inputs, registry
 from orchestration.engine.conditions import holds, parse, why_not
 from orchestration.engine.errors import InvalidInput
-from orchestration.models import Event, Receipt, Trigger
+from orchestration.models import Event, Execution, Receipt, Trigger
 from orchestration.store import clock, event_waits
 from orchestration.store import events as store
 from orchestration.store import start as store_start
@@ -30,6 +32,9 @@ from security.principals import Principal
 from .acting import resource_of
 
 log = logging.getLogger(__name__)
+BUDGET = 0.5  # seconds of a sweep, and of a purge
+BATCH, PURGED = 100, 500  # events that are looked at, and deleted, in one go
+PURGE_EVERY = 5.0  # seconds between two purges
 PATIENCE = 5.0  # seconds that a filter which is a function is given
 ABSENT = dt.timedelta(minutes=1)  # after which an event does not wait any more for such a function's code
 _running: set[tuple[str, str]] = set()  # filters that were asked and have not answered
@@ -50,28 +55,44 @@ def deliver_soon(ids: Iterable[uuid.UUID]) -> None:
 
 
 def _deliver(ids: list[uuid.UUID]) -> None:
-    for event in store.still_open(ids, len(ids)):
+    for event in _heard(store.still_open(ids, len(ids))):
         _give(event, functions=False)
 
 
-def deliver_events(limit: int = 100) -> None:
+def deliver_events() -> None:
     """Deliver what is left over, with the filters that are functions: for workers, which have authors' code."""
-    for event in store.still_open(limit=limit):
-        try:
-            _give(event, functions=True)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception:
-            log.exception(
-                'The event "%s" (%s) could not be delivered; it is tried again.', event.name, event.id
-            )
+    end, seen = time.monotonic() + BUDGET, set[uuid.UUID]()
+    while found := [each for each in store.still_open(limit=BATCH + len(seen)) if each.id not in seen]:
+        seen.update(each.id for each in found)
+        for event in _heard(found):
+            _try(event)
+            if time.monotonic() > end:
+                return  # the next sweep goes on
+
+
+def _try(event: Kept) -> None:
+    try:
+        _give(event, functions=True)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception('The event "%s" (%s) could not be delivered; it is tried again.', event.name, event.id)
+
+
+def _heard(found: Sequence[Kept]) -> list[Kept]:
+    """Return the events that somebody may listen to; those that nobody does are done with."""
+    if not found:
+        return []
+    names = store.listened_to({each.name for each in found})
+    store.settled([each.id for each in found if each.name not in names])
+    return [each for each in found if each.name in names]
 
 
 def _give(event: Kept, *, functions: bool) -> None:
     whole = _start(event, functions)
     woken = event_waits.bring(event)
     if whole and woken:
-        store.settled(event.id)
+        store.settled([event.id])
 
 
 # --- starting --------------------------------------------------------------------------------------
@@ -208,14 +229,20 @@ def _start_one(trigger: Trigger, event: Kept, text: str) -> uuid.UUID:
 
 
 def purge() -> int:
-    """Delete events older than IGON7_EVENT_RETENTION, a thousand at a time; return how many.
+    """Delete events older than IGON7_EVENT_RETENTION, for a while; return how many.
 
     What an execution that has not ended was started by stays.
     """
     old = clock.now() - dt.timedelta(seconds=settings.IGON7_EVENT_RETENTION)
-    going_on = Receipt.objects.filter(outcome=Receipt.Outcome.STARTED, execution__finished_at=None).values(
-        "event"
+    started = {"receipts__event": OuterRef("pk"), "receipts__outcome": Receipt.Outcome.STARTED}
+    goes_on = Exists(Execution.objects.filter(finished_at=None, **started))
+    rows = Event.objects.filter(~goes_on, accepted_at__lt=old, delivered_at__isnull=False).order_by(
+        "accepted_at"
     )
-    rows = Event.objects.filter(accepted_at__lt=old, delivered_at__isnull=False).exclude(pk__in=going_on)
-    ids = list(rows.order_by("accepted_at").values_list("pk", flat=True)[:1000])
-    return Event.objects.filter(pk__in=ids).delete()[1].get("orchestration.Event", 0) if ids else 0
+    end, count = time.monotonic() + BUDGET, 0
+    while time.monotonic() < end and (ids := list(rows.values_list("pk", flat=True)[:PURGED])):
+        with transaction.atomic():
+            Receipt.objects.filter(event__in=ids).delete()
+            Event.objects.filter(pk__in=ids).delete()
+        count += len(ids)
+    return count

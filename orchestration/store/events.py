@@ -282,14 +282,29 @@ def pass_through(connection: BaseDatabaseWrapper) -> None:
         execute(connection, "SELECT pg_advisory_xact_lock(%s::bigint)", [GATE])
 
 
-def settled(id: uuid.UUID, using: str = DEFAULT_DB_ALIAS) -> None:
-    """Note that everybody has been given the event."""
+def listened_to(names: Iterable[str], using: str = DEFAULT_DB_ALIAS) -> set[str]:
+    """Return the names of events that a workflow is started by, or that a body waits for."""
     connection = connections[using]
+    pass_through(connection)
     text = (
-        f"UPDATE orchestration_event SET delivered_at = {clock.sql(connection)} WHERE id = %s"
-        " AND delivered_at IS NULL"
+        f"SELECT r.name FROM {sql.recordset(connection.vendor, {'name': 'text'})} WHERE"
+        " EXISTS (SELECT 1 FROM orchestration_wait w WHERE w.kind = 'event' AND w.name = r.name)"
+        " OR EXISTS (SELECT 1 FROM orchestration_trigger t WHERE t.event = r.name AND t.declared)"
     )
-    execute(connection, text, [sql.key(connection, id)])
+    return {
+        row[0] for row in execute(connection, text, [sql.records(connection, [[name] for name in names])])
+    }
+
+
+def settled(ids: Sequence[uuid.UUID], using: str = DEFAULT_DB_ALIAS) -> None:
+    """Note that everybody has been given these events."""
+    if not ids:
+        return
+    connection = connections[using]
+    which, keys = sql.one_of(connection, "id", [sql.key(connection, id) for id in ids], "uuid")
+    now = clock.sql(connection)
+    text = f"UPDATE orchestration_event SET delivered_at = {now} WHERE {which} AND delivered_at IS NULL"
+    execute(connection, text, [keys])
 
 
 def hold(connection: BaseDatabaseWrapper, id: uuid.UUID) -> bool:

@@ -350,6 +350,24 @@ def test_a_match_that_cannot_be_read_fails_the_node_with_the_place():
     assert (result.status, result.error["type"]) == ("failed", "InvalidCondition")
 
 
+def test_events_that_nobody_listens_to_are_done_with_together(django_assert_max_num_queries):
+    many = [executor.Message("unheard", n) for n in range(50)]
+    with django_assert_max_num_queries(14):
+        executor.emit_events(many, principal=ME)
+        executor.deliver_events()
+    assert Event.objects.filter(delivered_at__isnull=False).count() == 50
+
+
+def test_an_async_body_emits_too():
+    async def emits(ctx):
+        return [await ctx.emit_event("a", {"n": n}) for n in range(2)]
+
+    result = run(Builder("e-async-emits").add_node("work", emits).build())
+    assert list(Event.objects.order_by("accepted_at").values_list("sent_id", "data")) == list(
+        zip(result.nodes["work"].output, [{"n": 0}, {"n": 1}], strict=True)
+    )
+
+
 # --- the test kit ----------------------------------------------------------------------------------
 
 

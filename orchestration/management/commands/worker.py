@@ -44,7 +44,7 @@ class Command(BaseCommand):
         periodic.register("cache: what is old", upkeep.OLD, upkeep.tidy)
         periodic.register("waits: what is left over", timers.LEFT_OVER, timers.forget_left_over)
         periodic.register("state: what is old", state.EVERY, state.purge)
-        periodic.register("events: what is old", 60.0, executor.purge)
+        periodic.register("events: what is old", executor.PURGE_EVERY, executor.purge)
         keeper = Keeper(cluster.about)
         keeper.start()
         self.stdout.write(f"{cluster.about.slots} workers serve {', '.join(queues)}.")
