@@ -13,7 +13,7 @@ from .acts import (
     stop,
 )
 from .carry import carry_out
-from .preview import Group, Preview, nodes, preview, signal_names, without_input
+from .preview import Group, Preview, declared, nodes, preview, signal_names, without_input
 from .selection import Selection, TooMany
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "carry_out",
     "counts",
     "counts_of",
+    "declared",
     "find",
     "nodes",
     "preview",

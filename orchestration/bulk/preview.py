@@ -16,7 +16,7 @@ from orchestration import executor, inputs, queries
 from orchestration.engine import verbs
 from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import IllegalMove, InvalidOption
-from orchestration.engine.graph import suggest
+from orchestration.engine.graph import Graph, suggest
 from orchestration.engine.signals import RESERVED, check_name
 from orchestration.engine.states import ExecutionStatus
 from orchestration.models import Execution, Workflow
@@ -98,13 +98,25 @@ def signal_names(principal: Principal, selection: Selection) -> list[str]:
     return list(dict.fromkeys([*awaited, *sorted(declared)]))[:_NODES]
 
 
+def declared(ids: Sequence[uuid.UUID], name: str) -> Mapping[str, Any] | None:
+    """Return the schema that the versions of all these executions declare for the signal; None where they differ."""
+    found = [graph.signals.get(name) for graph in _graphs(ids)]
+    return found[0] if found and all(each == found[0] for each in found) else None
+
+
 def check_payload(ids: Sequence[uuid.UUID], options: Mapping[str, Any]) -> None:
     """Raise InvalidSignal where a version of these executions declares the signal, and its payload does not fit."""
+    for graph in _graphs(ids):
+        name = options["name"]
+        inputs.check_signal(graph.name, name, graph.signals.get(name), options.get("payload"))
+
+
+def _graphs(ids: Sequence[uuid.UUID]) -> list[Graph]:
+    versions: set[int] = set()
     for some in in_parts(ids, AT_ONCE):
-        versions = Execution.objects.filter(pk__in=some).order_by().values_list("version_id", flat=True)
-        for version in versions.distinct():
-            graph, name = graph_of(version), options["name"]
-            inputs.check_signal(graph.name, name, graph.signals.get(name), options.get("payload"))
+        rows = Execution.objects.filter(pk__in=some).order_by()
+        versions.update(rows.values_list("version_id", flat=True).distinct())
+    return [graph_of(version) for version in sorted(versions)]
 
 
 def check_verb(verb: str) -> None:

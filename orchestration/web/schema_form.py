@@ -111,11 +111,16 @@ class StartForm(SchemaForm):
         return [self[name] for name in ("priority", "tags", "refresh") if name in self.fields]
 
 
-class SignalForm(SchemaForm):
-    """A signal's payload, and what `executor.send_signal` is told besides."""
+class PayloadForm(SchemaForm):
+    """A signal's payload."""
 
     label = _("Payload")
     empty = _("JSON. Empty means null.")
+
+
+class SignalForm(PayloadForm):
+    """A payload, and what `executor.send_signal` is told besides."""
+
     name = forms.CharField(label=_("Signal"), max_length=NAME_LIMIT)
     id = forms.CharField(
         label=_("Id"),

@@ -206,11 +206,12 @@ def test_a_signal_is_sent_to_each_of_a_selection_once(console: Client) -> None:
         "option.name": "paid",
     }
     told |= {"reason": "by the bank", "option.id": "march"}
-    refused = console.post("/bulk/", told | {"option.payload": "0"})
+    assert 'type="number" name="input"' in seen.content.decode()
+    refused = console.post("/bulk/", told | {"input": "0"})
     assert refused.status_code == 400
-    assert "0 is less than the minimum of 1" in text(refused)
+    assert "greater than or equal to 1" in text(refused)
     assert not BulkAct.objects.exists()
-    response = console.post("/bulk/", told | {"option.payload": "7"})
+    response = console.post("/bulk/", told | {"input": "7"})
     with override_settings(IGON7_BULK_RATE=10_000):
         while BulkAct.objects.get().status == "running":
             bulk.carry_out()
@@ -221,3 +222,22 @@ def test_a_signal_is_sent_to_each_of_a_selection_once(console: Client) -> None:
     kept = AuditRecord.objects.filter(action="execution.signal").values_list("details", flat=True)
     assert [(each["reason"], "bulk" in each) for each in kept] == [("by the bank", True)] * 2
     assert "paid" in text(console.get(response["Location"]))
+
+
+@pytest.mark.django_db
+def test_where_versions_declare_different_schemas_the_payload_is_json_and_fits_all(console: Client) -> None:
+    for kind in ("integer", "string"):
+        start_execution(make_workflow("orders", {"work": ()}, signals={"paid": {"type": kind}}))
+    seen = console.get("/bulk/", {"verb": "signal", "all": "1", "query": "", "option.name": "paid"})
+    assert '<textarea name="input"' in seen.content.decode()
+    told = {
+        "verb": "signal",
+        "selection": hidden(seen, "selection"),
+        "confirm": "signal 2",
+        "option.name": "paid",
+    }
+    for payload in ("7", '"seven"'):
+        refused = console.post("/bulk/", told | {"input": payload})
+        assert refused.status_code == 400
+        assert "is not of type" in text(refused)
+    assert not BulkAct.objects.exists()

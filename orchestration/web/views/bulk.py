@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from orchestration.models import BulkAct
 from orchestration.queries.filters import KEYS, ExecutionFilter
 from orchestration.web import bulk_words
 from orchestration.web.parts import asks_for_part, part_of_page
+from orchestration.web.schema_form import PayloadForm
 from security.actions import CONSOLE_OPEN
 from security.principals import Principal
 from security.web.guard import requires
@@ -55,7 +56,6 @@ def start(request: HttpRequest) -> HttpResponseBase:
     """GET: the dry run of what was selected; with no verb, the list. POST: begin what it froze, once confirmed."""
     if request.method != "POST" and "verb" not in request.GET:
         return acts(request)
-    principal = Principal.for_request(request)
     given = request.POST if request.method == "POST" else request.GET
     verb = given.get("verb", "")
     if verb not in executor.VERBS:
@@ -64,14 +64,32 @@ def start(request: HttpRequest) -> HttpResponseBase:
         lacking = [name for name in needed(verb) if not given.get(f"option.{name}")]
         ask = _ask_first if lacking else _dry_run
         return ask(request, verb, lambda: _selected(request.GET))
+    return _begin(request, verb)
+
+
+def _begin(request: HttpRequest, verb: str) -> HttpResponse:
+    """Begin what a dry run froze, or show it again with why not."""
+    principal, given, payload = Principal.for_request(request), request.POST, None
     told: dict[str, Any] = {"confirm": given.get("confirm", ""), "reason": given.get("reason", "").strip()}
+    thaw = lambda: Selection.thaw(given.get("selection", ""), verb, principal)  # noqa: E731
     try:
-        frozen = Selection.thaw(given.get("selection", ""), verb, principal)
-        act = bulk.start(principal, verb, frozen, options=_options(verb, given), **told)
+        frozen, options = thaw(), _options(verb, given)
+        if verb == "signal":
+            payload = _payload_form(frozen.ids, options.get("name", ""), given)
+            if not payload.is_valid():
+                return _dry_run(request, verb, thaw, status=400, told=given, payload=payload)
+            options["payload"] = payload.value()
+        act = bulk.start(principal, verb, frozen, options=options, **told)
     except Igon7Error as error:
-        thaw = lambda: Selection.thaw(given.get("selection", ""), verb, principal)  # noqa: E731
-        return _dry_run(request, verb, thaw, refused=str(error), status=error.status, told=given)
+        if payload is not None and getattr(error, "errors", None):
+            payload.refuse(error)
+        return _dry_run(request, verb, thaw, str(error), error.status, told=given, payload=payload)
     return redirect("bulk_act", act.pk)
+
+
+def _payload_form(ids: Sequence[uuid.UUID], name: str, data: Any = None) -> PayloadForm:
+    """Return the form of a signal's payload: made of its schema, where all declare the same."""
+    return PayloadForm(bulk.declared(ids, name), data)
 
 
 def _selected(query: QueryDict) -> Selection:
@@ -89,7 +107,7 @@ def _options(verb: str, given: QueryDict) -> dict[str, Any]:
         value = given.get(f"option.{name}", "")
         if isinstance(parameter.default, bool):
             found[name] = bool(value)
-        elif name in ("input", "payload"):
+        elif name == "input":
             found |= {name: parse_json(value, name)} if value.strip() else {}
         elif value:
             found[name] = value
@@ -119,7 +137,13 @@ def _ask_first(request: HttpRequest, verb: str, select: Select) -> HttpResponse:
 
 
 def _dry_run(
-    request: HttpRequest, verb: str, select: Select, refused: str = "", status: int = 200, told: Any = None
+    request: HttpRequest,
+    verb: str,
+    select: Select,
+    refused: str = "",
+    status: int = 200,
+    told: Any = None,
+    payload: PayloadForm | None = None,
 ) -> HttpResponse:
     principal, found, sample = Principal.for_request(request), None, []
     given = told or request.GET
@@ -127,6 +151,8 @@ def _dry_run(
     try:
         found = bulk.preview(principal, verb, select(), fixed)
         sample = list(_rows(principal, found))
+        if verb == "signal" and payload is None:
+            payload = _payload_form(found.ids, fixed["name"])
     except Igon7Error as error:
         refused, status = refused or str(error), max(status, error.status)
     context = {
@@ -137,11 +163,12 @@ def _dry_run(
         "refused": refused,
         "told": told or {},
         "fixed": fixed,
+        "payload": payload,
         "query": QueryDict(request.GET.get("query") or request.POST.get("query", "")).urlencode(),
         "options": [
             {"name": name, "is_switch": isinstance(each.default, bool)}
             for name, each in options_of(verb).items()
-            if name not in fixed
+            if name not in fixed and name != "payload"
         ],
     }
     return render(request, "orchestration/bulk_start.html", context, status=status)
