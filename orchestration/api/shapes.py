@@ -191,6 +191,7 @@ def graph(graph: Graph) -> JSON:
             "deadline": node.deadline,
             "heartbeat_timeout": node.heartbeat_timeout,
             "cache": _cache(node.cache),
+            "transactional": node.transactional,
             "repeat": _repeat(node.repeat),
         }
         for node in graph.nodes.values()

@@ -19,15 +19,15 @@ class UnreadableInput(Igon7Error):
     code = "unreadable_input"
 
 
-def read_input(text: str | None) -> Any:
-    """Return the value; None for none. Raises UnreadableInput, InvalidJSON or PayloadTooLarge."""
+def read_input(text: str | None, what: str = "--input") -> Any:
+    """Return the value; None for none. Raises UnreadableInput, InvalidJSON or PayloadTooLarge, naming `what` it is."""
     if text is None:
         return None
     if text == "-":
-        return strictjson.loads(_limited(sys.stdin.buffer, "--input -"), "--input -")
+        return strictjson.loads(_limited(sys.stdin.buffer, f"{what} -"), f"{what} -")
     if text.startswith("@"):
         return strictjson.loads(_file(text[1:]), text[1:])
-    return strictjson.loads(text, "--input")
+    return strictjson.loads(text, what)
 
 
 def _file(name: str) -> bytes:

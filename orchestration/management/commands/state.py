@@ -45,7 +45,7 @@ class Command(command.Command):
         named = {"workflow": options["workflow"], "execution": id, "principal": self.principal}
         about = {name: options[name] for name in ("reason",) if name in options} | named
         if what == "set":
-            value = read_input(options["value"])
+            value = read_input(options["value"], "VALUE")
             about |= {"ttl": options["ttl"], "version": options["expected"]}
             version = executor.set_state(options["key"], value, **about)
             self.stdout.write(_("It is at version %d now.") % version)
