@@ -95,8 +95,8 @@ class Triggers(Endpoint):
     def get(self, request: Request) -> Response:
         query.only(request, "workflow")
         name = query.text(request, "workflow")
-        workflow = queries.workflow(self.principal, name) if name else None
-        found = queries.triggers(self.principal, workflow)
+        of_one = queries.triggers_of(queries.workflow(self.principal, name)) if name else None
+        found = of_one if of_one is not None else queries.triggers(self.principal)
         return Response({"triggers": [queries.trigger_json(row) for row in found]})
 
     def post(self, request: Request) -> Response:

@@ -135,6 +135,7 @@ def workflow_detail(row: WorkflowRow) -> JSON:
         "signals": {name: dict(schema) for name, schema in drawn.signals.items()} if drawn else {},
         "graph": graph(drawn) if drawn else None,
         "cache": [cache_use(each) for each in queries.cache_use(row)],
+        "triggers": [queries.trigger_json(each) for each in queries.triggers_of(row)],
         "versions": [version(each) for each in queries.versions(row)],
     }
 

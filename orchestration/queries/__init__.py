@@ -16,6 +16,7 @@ from .broadcasts import (
     received,
     trigger_json,
     triggers,
+    triggers_of,
     waiting_for,
 )
 from .caching import (
@@ -87,6 +88,7 @@ __all__ = [
     "MOST_ITEMS",
     "RETRYING",
     "SINCE",
+    "STATUSES",
     "Ancestor",
     "Branch",
     "CacheUse",
@@ -104,6 +106,7 @@ __all__ = [
     "above",
     "approvals",
     "artifact",
+    "as",
     "asking",
     "asking_nodes",
     "asking_workflows",
@@ -179,6 +182,7 @@ __all__ = [
     "tree",
     "trigger_json",
     "triggers",
+    "triggers_of",
     "undo_of",
     "unfinished_below",
     "versions",

@@ -254,10 +254,18 @@ def receipt_json(row: Receipt) -> JSON:
 # --- triggers --------------------------------------------------------------------------------------
 
 
-def triggers(principal: Principal, workflow: Workflow | None = None) -> QuerySet[Trigger]:
+def triggers(principal: Principal) -> QuerySet[Trigger]:
     """Return what starts workflows that the principal may view, as their code says today."""
-    seen: Any = [workflow.pk] if workflow is not None else workflows(principal).order_by().values("pk")
-    rows = Trigger.objects.filter(declared=True, workflow__in=seen).select_related("workflow", "owner")
+    return _declared().filter(workflow__in=workflows(principal).order_by().values("pk"))
+
+
+def triggers_of(workflow: Workflow) -> QuerySet[Trigger]:
+    """Return what starts the workflow, as its code says today."""
+    return _declared().filter(workflow=workflow)
+
+
+def _declared() -> QuerySet[Trigger]:
+    rows = Trigger.objects.filter(declared=True).select_related("workflow", "owner")
     return rows.order_by("workflow__name", "event")
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from orchestration.engine.conditions import equal_to
 from orchestration.engine.states import NodeStatus
 from orchestration.models import Child, NodeRun, Wait
 
@@ -19,6 +20,7 @@ from .events import instant
 from .sentences import COUNTED, LEFT, SINCE, Why, spell_at
 
 FEW = 500  # node runs that are looked up by their keys
+MATCH_LIMIT = 60  # characters
 NAMED = 2  # waits of one body that a sentence names
 OF_EACH = (
     2  # parked nodes of a large execution that a list looks at: one to name, and whether there are others
@@ -157,7 +159,8 @@ def spell_wait(kind: str, name: str, about: Any = None) -> str:
     if kind == "signal":
         return _("the signal “%(name)s”") % {"name": name}
     if kind == "event":
-        return _("the event “%(name)s”") % {"name": name}
+        match = _match((about or {}).get("match"))
+        return _("the event “%(name)s”") % {"name": name} + (f" ({match})" if match else "")
     if kind == "sleep":
         return _("the end of a sleep")
     if kind == "child":
@@ -169,6 +172,12 @@ def spell_wait(kind: str, name: str, about: Any = None) -> str:
     names = [*about.get("users", ()), *about.get("roles", ())]
     said = {"name": name, "who": ", ".join(names) or _("whoever may control it")}
     return _("%(who)s to decide about “%(name)s”") % said
+
+
+def _match(match: str | Mapping[str, Any] | None) -> str:
+    """Return which events of the name are waited for, in short."""
+    text = equal_to(match).text if isinstance(match, Mapping) else match or ""
+    return text if len(text) <= MATCH_LIMIT else f"{text[:MATCH_LIMIT]}…"
 
 
 def _children(name: str, about: dict[str, int]) -> str:

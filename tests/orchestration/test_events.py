@@ -301,6 +301,11 @@ def test_a_body_waits_for_an_event_that_matches():
     assert not Wait.objects.exists()
 
 
+def test_what_a_body_waits_for_is_said_with_its_match():
+    assert "the event “paid” (order == 7)" in parked(input={"match": {"order": 7}}).why
+    assert "the event “paid” (amount > 3)" in parked(input={"match": "amount > 3"}).why
+
+
 def test_what_came_since_the_execution_began_counts_and_each_event_once():
     result = parked(input={"count": 3})
     for n in range(2):

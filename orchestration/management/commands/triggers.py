@@ -49,7 +49,8 @@ class Command(command.Command):
 
     def _list(self, options: dict[str, Any]) -> None:
         name = options["workflow"]
-        rows = queries.triggers(self.principal, queries.workflow(self.principal, name) if name else None)
+        one = queries.workflow(self.principal, name) if name else None
+        rows = queries.triggers_of(one) if one else queries.triggers(self.principal)
         found = [queries.trigger_json(row) for row in rows]
         if options["json"]:
             for each in found:

@@ -131,7 +131,7 @@ def _show(
         "slots": LAST,
         "versions": queries.versions(workflow)[:VERSIONS],
         "cached": queries.cache_use(workflow),
-        "triggers": queries.triggers(principal, workflow),
+        "triggers": queries.triggers_of(workflow),
         "may_set": allowed(principal, TRIGGER_SET, workflow),
         "may_assign": allowed(principal, TRIGGER_ASSIGN),
         "may_invalidate": allowed(principal, CACHE_INVALIDATE, workflow),
