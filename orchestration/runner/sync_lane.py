@@ -90,7 +90,7 @@ class SyncLane(Lane):
             spec = replace(spec, transactional=False)  # of a map, each item is: not the body that finds them
         ctx = Context(held, graph, spec)
         if spec.transactional:
-            self._run_alone(Run(held, spec, ctx, self.seat.label), body)
+            self._run_alone(Run(held, spec, ctx, self.seat.label, self._note_writing), body)
             return
         held.begun_at = began = time.monotonic()
         outcome, value = bodies.run_sync(held, spec, body, ctx)
@@ -103,10 +103,9 @@ class SyncLane(Lane):
 
     def _run_alone(self, run: Run, body: Callable[..., Any]) -> None:
         """Run a transactional body, and settle it with what it writes and nothing else."""
-        held, self.seat.writing = run.held, False
+        held = run.held
         try:
             self.settle_finished(more=False)  # what ended before must not wait for it
-            self.seat.writing = not sql.is_postgres(connection)
             run.go(body)
         except (DatabaseError, InterfaceError):
             if held.begun_at is None:
@@ -126,6 +125,9 @@ class SyncLane(Lane):
         else:
             self.conclude(held, run.spec, run.ctx, run.outcome, run.value, run.ended)
         self.tidy(run.outcome)
+
+    def _note_writing(self) -> None:
+        self.seat.writing = not sql.is_postgres(connection)
 
     def tidy(self, outcome: Outcome) -> None:
         """Leave the connections fit for use after a body that ended like this."""

@@ -52,6 +52,7 @@ class Run:
     spec: NodeSpec
     ctx: Context
     label: str
+    begun: Callable[[], None]  # called once the transaction has begun, which may have been waited for
     outcome: Outcome = Outcome.RELEASED
     value: Any = None
     ended: float = 0.0
@@ -64,6 +65,7 @@ class Run:
         """Run the body and settle it. Raises DatabaseError and InterfaceError when nobody knows how that ended."""
         try:
             with transaction.atomic():
+                self.begun()
                 transaction.on_commit(self._note_commit)
                 self._run(body)
                 if self.outcome is not Outcome.SUCCEEDED or not self._settle():

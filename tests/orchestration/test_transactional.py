@@ -14,11 +14,14 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, OperationalError, connection, connections, transaction
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
 from orchestration import GraphError, RetryPolicy, WorkflowBuilder, registry, task
 from orchestration.engine.states import Outcome
+from orchestration.engine.view import Key
 from orchestration.models import Event, ExecutionEvent, JournalEntry, NodeRun, StateEntry
 from orchestration.runner import sweep
+from orchestration.runner.heartbeat import Heartbeat
 from orchestration.runner.seat import Seat
 from orchestration.runner.sync_lane import SyncLane
 from orchestration.store import versions
@@ -334,6 +337,15 @@ def test_the_items_of_a_map_write_once_each_also_those_that_were_tried_again():
     assert (result.output, written()) == ([1, 2, 3, 4], (8, 8))
 
 
+def test_a_node_whose_condition_says_no_writes_nothing():
+    def asks(ctx):
+        book()
+        return False
+
+    assert run(one_node(when=asks)).nodes["work"].status == "skipped"
+    assert written() == (0, 0)
+
+
 def test_lines_that_a_body_logs_are_kept_whether_it_commits_or_not():
     def work(ctx):
         ctx.log.info("attempt %d", ctx.attempt)
@@ -341,6 +353,22 @@ def test_lines_that_a_body_logs_are_kept_whether_it_commits_or_not():
         assert ctx.attempt == 2, "not yet"
 
     assert [line["message"] for line in run(one_node(work, retry=TWICE)).logs] == ["attempt 1", "attempt 2"]
+
+
+def test_beside_a_body_that_keeps_all_others_from_writing_the_heartbeat_only_watches():
+    """A body that ignores its timeout is killed all the same; what becomes of it is for whoever takes over."""
+    seat = Seat(WORKER, "test", ("default",), 30.0)
+    claimed = Claim(1, uuid.uuid4(), 1, Key("work"), 1, 1)
+    [held] = seat.take([claimed], "sync", time.monotonic() - 15)
+    held.begun_at, held.interrupt, held.kill_at = time.monotonic() - 9, lambda: None, time.monotonic() - 1
+    seat.writing = True
+    beat = Heartbeat(seat, lambda: pytest.fail("it waits for the body"), 0.0)
+    with (
+        mock.patch("orchestration.runner.heartbeat.os.kill") as kill,
+        CaptureQueriesContext(connection) as asked,
+    ):
+        beat._beat_once()
+    assert (kill.call_args.args[1], len(asked.captured_queries)) == (signal.SIGKILL, 0)
 
 
 # --- whose claim is gone, and a database that is away ----------------------------------------------------
