@@ -65,7 +65,8 @@ class ExecutionFilter:
                 moment(value, name)
         for name, what in _IDS.items():
             for value in found[name]:
-                _uuid(name, value, what)
+                if (name, value) != ("parent", NO_PARENT):
+                    _uuid(name, value, what)
         single = {name: (found[name] or ("",))[-1] for name in _SINGLE}
         return cls(**cast(Any, found | single))
 
@@ -110,7 +111,8 @@ class ExecutionFilter:
             picked = BulkItem.objects.filter(act=uuid.UUID(self.bulk))
             queryset = queryset.filter(pk__in=picked.values("execution"))
         if self.parent:
-            queryset = queryset.filter(parent=uuid.UUID(self.parent))
+            mine = {"parent": uuid.UUID(self.parent)} if self.parent != NO_PARENT else {"parent": None}
+            queryset = queryset.filter(**mine)
         return queryset.filter(_text(self.q)) if self.q else queryset
 
     def _by_workflow(self, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
@@ -126,7 +128,8 @@ def _key(name: str) -> str:
 
 
 _SINGLE = ("started_by", "since", "until", "q", "bulk", "parent")
-_IDS = {"bulk": "the id of a bulk act", "parent": "the id of an execution"}
+NO_PARENT = "none"  # what no execution has started
+_IDS = {"bulk": "the id of a bulk act", "parent": "the id of an execution, or none"}
 KEYS = tuple(_key(field.name) for field in fields(ExecutionFilter))
 
 

@@ -83,6 +83,8 @@ def test_the_api_pages_children_and_filters_them_by_status(client: Client, famil
     assert failed["workflow"] == "bad"
     [listed] = client.get("/api/v1/executions/", {"parent": str(by_name("middle").pk)}).json()["results"]
     assert listed["workflow"] == "good"
+    [first] = client.get("/api/v1/executions/", {"parent": "none"}).json()["results"]
+    assert first["workflow"] == "top"
     assert client.get("/api/v1/executions/", {"parent": "x"}).status_code == 400
 
 
@@ -123,6 +125,16 @@ def test_a_parents_log_and_journal_tell_of_its_children(client: Client, family: 
     assert "waits for 4 of 4 children" in said
     node = client.get(f"/executions/{family.id}/nodes/work/").content.decode()
     assert "did not succeed" in node
+
+
+def test_the_list_of_executions_leaves_children_out_where_that_is_asked_for(
+    client: Client, family: Result
+) -> None:
+    page = client.get("/executions/", {"parent": "none"}).content.decode()
+    assert page.count('class="row id"') == 1
+    assert 'name="parent" value="none" checked' in page
+    inner = client.get("/executions/", {"parent": str(family.id)}).content.decode()
+    assert inner.count('class="row id"') == 3
 
 
 def test_an_ancestor_that_one_may_not_see_is_not_named(family: Result) -> None:
