@@ -152,6 +152,38 @@ def _emit(name: str) -> float:
     return took
 
 
+# --- children -------------------------------------------------------------------------------------
+
+
+def family(one: Igon7, *, children: int, times: int) -> Figures:
+    """Measure the children a second of one parent, and in turn as many executions that nobody's body starts.
+
+    The former from the parent's start to its end, the latter from the first start to the last end.
+    """
+    _bred(one, children // 4)
+    together, apart = [], []
+    for _ in range(times):
+        apart.append(_alone(one, children))
+        together.append(_bred(one, children))
+    return {"children_s": statistics.median(together), "alone_s": statistics.median(apart)}
+
+
+def _bred(one: Igon7, children: int) -> float:
+    began = time.time()
+    id = str(one.start(workflows.family, children))
+    after = driving.wait_until_ended(one)
+    driving.all_of(one, [id], 1)
+    return children / (after - began)
+
+
+def _alone(one: Igon7, executions: int) -> float:
+    began = time.time()
+    ids = executor.start_many(workflows.CHILD, [None] * executions, principal=ME)
+    after = driving.wait_until_ended(one)
+    driving.all_of(one, [str(id) for id in ids], executions)
+    return executions / (after - began)
+
+
 # --- idle CPU --------------------------------------------------------------------------------------
 
 
@@ -266,6 +298,7 @@ SCENARIOS: dict[str, driving.Scenario] = {
     "large": large,
     "map": mapped,
     "event": event,
+    "family": family,
     "idle": idle,
     "memory": memory,
     "parked": parked,

@@ -54,6 +54,8 @@ SCENARIOS = (
         {"listeners": 1000, "times": 5, "trials": 50},
         {"listeners": 1000, "times": 1, "trials": 20},
     ),
+    # one parent's children, and beside them executions of the same workflow by themselves
+    Scenario("family", OURS, {"children": 1000, "times": 5}, {"children": 1000, "times": 1}),
     Scenario("idle", OURS, {"settle": 10, "seconds": 60}, {"settle": 4, "seconds": 20}),
     Scenario(
         "memory", (IGON7,), {"early": 10_000, "late": 100_000}, {"early": 10_000, "late": 30_000}, 600.0
@@ -124,6 +126,14 @@ TARGETS = (
     Target("map of 10,000: items/s ÷ fan-out's nodes/s", "map", "items_s", "≥", 1.0, over_figure="fan_s"),
     Target("an event until 1,000 who wait have it, on PostgreSQL", "event", "given_ms", "≤", 1000.0, "ms"),
     Target("the same on SQLite", "event", "given_ms", "≤", 1000.0, "ms", of=SQLITE),
+    Target(
+        "1,000 children of one parent ÷ as many executions alone, each a second",
+        "family",
+        "children_s",
+        "≥",
+        0.5,
+        over_figure="alone_s",
+    ),
     Target("a worker's memory after 10,000 nodes", "memory", "pss_early_mib", "≤", 90.0, "MiB"),
     Target(
         "its memory after 100,000 ÷ after 10,000",

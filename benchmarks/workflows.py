@@ -31,6 +31,13 @@ def hear(ctx: Any) -> dict[str, float]:
     return {"at": time.time()}
 
 
+@task("bench.breed")
+def breed(ctx: Any) -> dict[str, float]:
+    """Start so many children, wait for them, and say when all had ended."""
+    ctx.run_children([("bench-child", {}) for _ in range(ctx.params["count"])])
+    return {"at": time.time()}
+
+
 @task("bench.numbers")
 def numbers(ctx: Any) -> list[int]:
     """Give so many numbers."""
@@ -52,6 +59,19 @@ def waiting(_size: int) -> Workflow:
 def listening(_size: int) -> Workflow:
     """Build one node that waits for an event."""
     return WorkflowBuilder("bench-listening").add_node("work", "bench.hear").build()
+
+
+# Of a module, so that workers know it by its name.
+CHILD = WorkflowBuilder("bench-child").add_node("work", BODY).build()
+
+
+def family(count: int) -> Workflow:
+    """Build a parent of so many children."""
+    return (
+        WorkflowBuilder(f"bench-family-{count}")
+        .add_node("work", "bench.breed", params={"count": count})
+        .build()
+    )
 
 
 def chain(length: int) -> Workflow:

@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db import transaction as django_transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from orchestration.caching.lightly import returning
 from orchestration.engine import verbs
 
 from . import acts, children, clock, deliver, sql
@@ -34,6 +35,8 @@ def bring_some(*, using: str = DEFAULT_DB_ALIAS) -> None:
 
 def bring_left_over(*, using: str = DEFAULT_DB_ALIAS) -> None:
     """Bring what is there; targets that somebody else has locked are left out."""
+    if not execute(connections[using], "SELECT 1 FROM orchestration_delivery LIMIT 1", []):
+        return
     end, before = time.monotonic() + BUDGET, None
     while (found := due(100, using)) and found != before and time.monotonic() < end:
         _bring(found, True, using)
@@ -41,14 +44,10 @@ def bring_left_over(*, using: str = DEFAULT_DB_ALIAS) -> None:
 
 
 def due(limit: int, using: str = DEFAULT_DB_ALIAS) -> list[tuple[uuid.UUID, str]]:
-    """Return (target, kind) of what is to be brought, the oldest first."""
+    """Return (target, kind) of what is to be brought, the oldest first; what need not be is dropped."""
     connection = connections[using]
     text = "SELECT target, kind FROM orchestration_delivery GROUP BY target, kind ORDER BY min(id) LIMIT %s"
-    if not (found := execute(connection, text, [limit])):
-        return []
-    if any(kind == "child" for _, kind in found):
-        execute(connection, *_drop_of_unfinished_calls(connection))
-        found = execute(connection, text, [limit])
+    _, found = sql.run(connection, [_drop_of_unfinished_calls(connection), (text, [limit])])
     return [(read_uuid(target), kind) for target, kind in found]
 
 
@@ -60,13 +59,14 @@ def _bring(found: list[tuple[uuid.UUID, str]], skip: bool, using: str) -> None:
 def _drop_of_unfinished_calls(connection: BaseDatabaseWrapper) -> Statement:
     """Return what drops the ends of children whose call has others that still run: the last one wakes the parent.
 
-    No lock is needed: of two that end at once, whoever looks later sees both.
+    No lock is needed: of two that end at once, whoever looks later sees both. Nor is the disk waited for: what comes
+    back with the server is dropped again.
     """
     text = (
         "DELETE FROM orchestration_delivery WHERE id IN (SELECT d.id FROM orchestration_delivery d"
         " WHERE d.kind = 'child' AND EXISTS (SELECT 1 FROM orchestration_child c JOIN orchestration_child o"
         " ON o.node_run_id = c.node_run_id AND o.key = c.key WHERE c.execution_id = d.source AND o.open AND o.awaited"
-        f" AND NOT o.replaced) {sql.for_update(connection, skip=True, of='d')})"
+        f" AND NOT o.replaced) {sql.for_update(connection, skip=True, of='d')}) {returning(connection, 'id')}"
     )
     return text, []
 
