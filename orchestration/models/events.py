@@ -75,7 +75,10 @@ class Event(models.Model):
 
 
 class Receipt(models.Model):
-    """What became of an event somewhere: an execution that it started or woke, or why it started none."""
+    """What became of an event somewhere: an execution that it started or woke, or why it started none.
+
+    It is written under the locks of executions, so it has no foreign key in the database: nothing else is to be locked.
+    """
 
     class Outcome(models.TextChoices):
         STARTED = "started", _("started")
@@ -84,11 +87,21 @@ class Receipt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     event = models.ForeignKey(
-        Event, verbose_name=_("event"), db_index=False, on_delete=models.CASCADE, related_name="receipts"
+        Event,
+        verbose_name=_("event"),
+        db_constraint=False,
+        db_index=False,
+        on_delete=models.CASCADE,
+        related_name="receipts",
     )
     outcome = models.CharField(_("outcome"), max_length=8, choices=Outcome.choices)
     workflow = models.ForeignKey(
-        Workflow, verbose_name=_("workflow"), db_index=False, on_delete=models.PROTECT, related_name="+"
+        Workflow,
+        verbose_name=_("workflow"),
+        db_constraint=False,
+        db_index=False,
+        on_delete=models.PROTECT,
+        related_name="+",
     )
     execution = models.ForeignKey(
         Execution,
