@@ -18,12 +18,11 @@ from orchestration.engine.states import NODE_OK
 from . import sql
 from .claim import Claim
 from .locked import Locked, load_rows
-from .sql import execute
+from .sql import Statement, execute
 
-AT_ONCE = 500  # items that one statement writes
+AT_ONCE = 5000  # items that one statement writes
 BYTES_AT_ONCE = 4 * 1024 * 1024
 _ITEM = {"index": "int", "value": "json"}
-_ASKED = {"run_id": "id", "execution_id": "uuid", "node": "text", "index": "int"}
 _GOOD = "(" + ", ".join(f"'{status.value}'" for status in sorted(NODE_OK)) + ")"
 
 
@@ -61,20 +60,31 @@ def read(
     person has put in the place of the map's input. JSON texts.
     """
     connection = connections[using]
-    rows = [(claim.run_id, claim.execution_id, node, claim.key.index) for claim, node in asked]
-    # A query for each row: joined, PostgreSQL may read all of a map's items for each, while it knows none of the table.
-    value = (
-        f"SELECT {sql.json_text(connection, 'i.value')} FROM orchestration_mapitem i"
-        ' WHERE i.node_run_id = p.id AND i.fence = p.fence AND i."index" = r."index"'
-    )
+    maps: dict[tuple[uuid.UUID, str], list[Claim]] = {}
+    for claim, node in asked:
+        maps.setdefault((claim.execution_id, node), []).append(claim)
+    indices = [sorted({claim.key.index for claim in claims}) for claims in maps.values()]
+    statements = [_reading(connection, *key, some) for key, some in zip(maps, indices, strict=True)]
+    found: dict[int, tuple[str, str | None]] = {}
+    for claims, rows in zip(maps.values(), sql.run(connection, statements), strict=True):
+        values = {index: (value, edited) for index, value, edited in rows}
+        found |= {claim.run_id: values[claim.key.index] for claim in claims if claim.key.index in values}
+    return found
+
+
+def _reading(connection: BaseDatabaseWrapper, id: uuid.UUID, node: str, indices: list[int]) -> Statement:
+    condition, param = sql.one_of(connection, 'i."index"', indices, "integer")
+    value, edited = (sql.json_text(connection, name) for name in ("i.value", "input"))
+    # The map's row by itself: joined, PostgreSQL may read all its items, while it knows nothing of the table. And a
+    # range beside the list, for of these two that alone is looked up in the index.
     text = (
-        f"SELECT r.run_id, ({value}), {sql.json_text(connection, 'p.input')}"
-        f" FROM {sql.recordset(connection.vendor, _ASKED)}"
-        ' JOIN orchestration_noderun p ON p.execution_id = r.execution_id AND p.node = r.node AND p."index" = -1'
-        " AND p.for_node = '' AND NOT p.superseded"
+        "WITH p AS MATERIALIZED (SELECT id, fence, input FROM orchestration_noderun WHERE execution_id = %s"
+        " AND node = %s AND \"index\" = -1 AND for_node = '' AND NOT superseded)"
+        f' SELECT i."index", {value}, (SELECT {edited} FROM p) FROM orchestration_mapitem i'
+        " WHERE i.node_run_id = (SELECT id FROM p) AND i.fence = (SELECT fence FROM p)"
+        f' AND i."index" BETWEEN %s AND %s AND {condition}'
     )
-    found = execute(connection, text, [sql.records(connection, rows)])
-    return {row[0]: (row[1], row[2]) for row in found if row[1] is not None}
+    return text, [sql.key(connection, id), node, indices[0], indices[-1], param]
 
 
 def results(execution_id: uuid.UUID, node: str, count: int, using: str = DEFAULT_DB_ALIAS) -> str:
