@@ -31,7 +31,7 @@ def reports(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     options = ["--short", f"--database={database}", f"--only={','.join(chosen)}", f"--report={path}"]
     done = subprocess.run(
         [sys.executable, "manage.py", "faults", *options],
-        cwd=settings.BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400,
+        cwd=settings.BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900,
     )  # fmt: skip
     if not path.exists():
         pytest.fail(f"The drills did not run:\n{done.stdout}")

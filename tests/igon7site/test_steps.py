@@ -90,9 +90,11 @@ def test_a_process_that_a_step_leaves_behind_holds_nobody_up(steps, said):
     os.kill(int(said[1]), signal.SIGKILL)  # raises when it has ended: then nothing was shown
 
 
-@pytest.mark.parametrize(("engine", "once", "e2e", "alone"), list(product([False, True], repeat=4)))
-def test_every_test_is_in_one_part_on_each_database_that_could_change_its_result(engine, once, e2e, alone):
-    marks = {"once": once, "e2e": e2e, "alone": alone}
+@pytest.mark.parametrize(("engine", "once", "e2e", "alone", "faults"), list(product([False, True], repeat=5)))
+def test_every_test_is_in_one_part_on_each_database_that_could_change_its_result(
+    engine, once, e2e, alone, faults
+):
+    marks = {"once": once, "e2e": e2e, "alone": alone, "faults": faults}
 
     def chosen(part):
         folders = [word for word in part.choice if "tests/engine" in word]
@@ -100,7 +102,9 @@ def test_every_test_is_in_one_part_on_each_database_that_could_change_its_result
         within = {(): True, ("tests/engine",): engine, ("--ignore=tests/engine",): not engine}[tuple(folders)]
         return within and expression.evaluate(lambda name, /, **_: marks[name])
 
-    on_sqlite = [command._ENGINE, command._ONCE, command._EACH, command._ALONE]
+    on_sqlite = [command._ENGINE, command._ONCE, command._EACH, command._ALONE, command._FAULTS]
     assert sum(map(chosen, on_sqlite)) == 1
     same_everywhere = (engine and not alone) or once or e2e
-    assert sum(map(chosen, [command._EACH, command._ALONE_EACH])) == (0 if same_everywhere else 1)
+    assert sum(map(chosen, [command._EACH, command._ALONE_EACH, command._FAULTS])) == (
+        0 if same_everywhere else 1
+    )

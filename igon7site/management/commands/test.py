@@ -85,12 +85,13 @@ class Part:
         return Step(f"{self.title}{' on ' if database else ''}{database}", command, environment)
 
 
-# Every test is in one of these on SQLite; on PostgreSQL in EACH or ALONE_EACH, unless its result cannot differ there.
+# Every test is in one of these on SQLite; on PostgreSQL in EACH, ALONE_EACH or FAULTS, unless it cannot differ there.
 _ENGINE = Part("tests of the engine", ("tests/engine", "-m", "not (once or e2e or alone)"), covered=True)
 _ONCE = Part("tests that run once", ("-m", "(once or e2e) and not alone"))
 _EACH = Part("tests", ("--ignore=tests/engine", "-m", "not (once or e2e or alone)"), covered=True)
-_ALONE = Part("tests that run alone", ("-m", "alone"))
-_ALONE_EACH = Part("tests that run alone", ("-m", "alone and not (once or e2e)"))
+_ALONE = Part("tests that run alone", ("-m", "alone and (once or e2e or not faults)"))
+_ALONE_EACH = Part("tests that run alone", ("-m", "alone and not (faults or once or e2e)"))
+_FAULTS = Part("tests with faults", ("-m", "faults and alone and not (once or e2e)"))
 
 
 def _environment(scratch: Path) -> dict[str, str]:
@@ -111,20 +112,28 @@ def _all(steps: Steps, environment: dict[str, str]) -> None:
     with _on_postgres(steps, environment) as theirs:
         lanes = [[*_checks(environment), *once], [_EACH.on("SQLite", environment)]]
         alone = [_ALONE.on("SQLite", environment)]
+        faults = [[_FAULTS.on("SQLite", environment)]]  # they wait for leases, most of the time
         if theirs is not None:
             lanes.append([_EACH.on("PostgreSQL", theirs)])
             alone.append(_ALONE_EACH.on("PostgreSQL", theirs))
-        if _cores() > 1:
-            steps.run(*lanes)
-        else:
-            steps.run(chain(*lanes))
+            faults.append([_FAULTS.on("PostgreSQL", theirs)])
+        _beside(steps, lanes)
         steps.run(alone)
+        _beside(steps, faults)
     steps.run(
         [
             Step("coverage, combined", [*_PYTHON, "coverage", "combine", "--quiet"], environment),
             Step("coverage of engine and store", [*_PYTHON, "coverage", "report"], environment),
         ]
     )
+
+
+def _beside(steps: Steps, lanes: list[list[Step]]) -> None:
+    """Run lanes beside each other, where there are cores for it."""
+    if _cores() > 1:
+        steps.run(*lanes)
+    else:
+        steps.run(chain(*lanes))
 
 
 def _checks(environment: dict[str, str]) -> list[Step]:
