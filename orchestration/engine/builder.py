@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from .codec import checksum, dump_payload, encode_graph
-from .doors import Doors
+from .doors import Doors, RepeatOptions
 from .durations import Duration, seconds
 from .errors import DuplicateNode, GraphError, InvalidOption
 from .graph import DEFAULT_QUEUE, NODE_ID_LIMIT, Graph, NodeSpec, make_graph
@@ -203,7 +203,7 @@ class WorkflowBuilder(Doors, Wide):
         until: Body | str,
         max_iterations: int,
         delay: Duration = 0,
-        **options: Any,
+        **options: Unpack[RepeatOptions],
     ) -> Self:
         """Add a node whose body runs until `until(ctx, result)` says that it is done; the last result stands.
 

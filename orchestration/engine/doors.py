@@ -36,6 +36,16 @@ class ChildOptions(WaitOptions, total=False):
     retry: RetryPolicy | None
 
 
+class RepeatOptions(ChildOptions, total=False):
+    """What nodes that are repeated have in common with all others."""
+
+    params: Mapping[str, Any] | None
+    timeout: Duration | None
+    heartbeat_timeout: Duration | None
+    compensate_retry: RetryPolicy | None
+    compensate_timeout: Duration | None
+
+
 class Doors:
     """The part of WorkflowBuilder that adds nodes which wait."""
 

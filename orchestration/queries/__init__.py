@@ -47,7 +47,7 @@ from .family import (
 from .filters import ExecutionFilter
 from .items import MOST_ITEMS, item_counts, items_json, items_page, map_of
 from .items import STATUSES as ITEM_STATUSES
-from .journal import Remembered, journal
+from .journal import Remembered, journal, with_journals
 from .lists import (
     artifact,
     asking,
@@ -192,6 +192,7 @@ __all__ = [
     "waits_of",
     "why",
     "whys",
+    "with_journals",
     "worker_nodes",
     "workflow",
     "workflows",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import TextField
+from django.db.models import Exists, OuterRef, TextField
 from django.db.models.functions import Cast, Length, Substr
 
-from orchestration.models import JournalEntry, NodeRun
+from orchestration.models import Execution, JournalEntry, NodeRun
 from orchestration.store.journal import OWN
 
 from .events import instant
@@ -65,6 +65,13 @@ def journal(
     )
     found = [_remembered(row, repeats) for row in told[:limit]]
     return found[::-1] if last else found
+
+
+def with_journals(execution: Execution) -> list[NodeRun]:
+    """Return the present rows whose bodies remember something, without results' weight."""
+    own = JournalEntry.objects.filter(node_run=OuterRef("pk")).exclude(kind__in=OWN)
+    rows = NodeRun.objects.filter(Exists(own), execution=execution, superseded=False)
+    return list(rows.defer("result", "error", "progress").order_by("pk"))
 
 
 def _remembered(row: Any, repeats: bool) -> Remembered:

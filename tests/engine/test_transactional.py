@@ -38,7 +38,7 @@ def test_a_graph_that_cannot_hold_is_refused_by_name(options, says):
 def test_a_repeated_body_and_what_is_neither_true_nor_false_are_refused():
     with pytest.raises(GraphError, match="is transactional and is repeated"):
         (
-            WorkflowBuilder("r")
+            WorkflowBuilder("r")  # type: ignore[call-arg]
             .repeat("x", books, until=lambda ctx, r: True, max_iterations=2, timeout=1, transactional=True)
             .build()
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from rest_framework.authtoken.models import Token
@@ -183,6 +185,25 @@ def test_the_api_gives_the_journal_in_pages(alice):
     refused = client.get(f"{address}?node=ordr")
     assert refused.status_code == 400
     assert 'Did you mean "order"?' in refused.json()["error"]["message"]
+
+
+def test_the_command_line_prints_the_journal(alice, capsys):
+    result = waiting()
+    call_command("show", str(result.id), journal=True)
+    out = capsys.readouterr().out
+    for line in (
+        'order  step reserve  {"number": 17}',
+        "order  sleep sleep  null",
+        "order  signal paid  timeout",
+    ):
+        assert line in out, out
+    call_command("show", str(result.id), journal=True, json=True)
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)["journal"]] == [
+        "reserve",
+        "sleep",
+        "paid",
+        "cancel",
+    ]
 
 
 def test_iterations_and_what_they_called_are_told_apart():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from json import dumps
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -18,6 +19,7 @@ from orchestration.management.follow import artifacts_of
 from orchestration.management.text import clean, page, pretty, status, took
 from orchestration.management.views import line_of, progress_text
 from orchestration.models import Execution
+from orchestration.store.versions import graph_of
 from security.principals import Principal
 
 JSON = dict[str, Any]
@@ -31,13 +33,17 @@ class Command(command.Command):
         parser.add_argument("--json", action="store_true", help="write one JSON object")
         parser.add_argument("--log", action="store_true", help="with its log lines")
         parser.add_argument("--events", action="store_true", help="with its events")
+        parser.add_argument("--journal", action="store_true", help="with what its bodies remember")
 
-    def handle(self, *args: Any, id: str, json: bool, log: bool, events: bool, **options: Any) -> None:
+    def handle(
+        self, *args: Any, id: str, json: bool, log: bool, events: bool, journal: bool, **options: Any
+    ) -> None:
         execution = command.find(self.principal, id)
         shape = shapes.execution_detail(self.principal, execution)
         if json:
             more: JSON = {"events": list(_events(execution))} if events else {}
             more |= {"log": list(_log(execution))} if log else {}
+            more |= {"journal": list(_journal(execution))} if journal else {}
             return self.write_json(shape | more)
         to = self.console()
         _head(shape, to)
@@ -49,6 +55,10 @@ class Command(command.Command):
             _lines(_("Events"), _events(execution), to)
         if log:
             _lines(_("Log"), _log(execution), to)
+        if journal:
+            to.print(Text(_("Journal"), "bold"))
+            for entry in _journal(execution):
+                to.print(_entry(entry))
         return None
 
 
@@ -127,3 +137,22 @@ def _log(execution: Execution) -> Iterator[JSON]:
     while batch := queries.log_lines(execution.id, after=line, settled=False):
         line = batch[-1]["id"]
         yield from batch
+
+
+def _journal(execution: Execution) -> Iterator[JSON]:
+    graph = graph_of(execution.version_id)
+    for run in queries.with_journals(execution):
+        after, repeats = 0, graph.nodes[run.node].repeat is not None
+        while batch := queries.journal(run, repeats=repeats, after=after):
+            after = batch[-1].id
+            yield from ({"node": str(run), "for": run.for_node or None, **each.to_json()} for each in batch)
+
+
+def _entry(entry: JSON) -> Text:
+    what = f"{entry['kind']} {entry['name']}" + (f" ({entry['number']})" if entry["number"] > 1 else "")
+    within = f"[{entry['iteration']}] " if entry["iteration"] else ""
+    line = Text(entry["at"][11:23], "dim").append(f"  {clean(entry['node'])}  ", "default")
+    line.append(clean(within + what), "bold")
+    came = entry["came"] if entry["came"] != "value" else ""
+    value = entry["beginning"] or (dumps(entry["value"], ensure_ascii=False) if not came else "")
+    return line.append(f"  {came}{clean(value)}", "default")
