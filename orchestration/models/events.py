@@ -63,8 +63,9 @@ class Event(models.Model):
         permissions = [("emit_event", "Can emit events")]
         constraints = [models.UniqueConstraint(fields=["source", "sent_id"], name="emitted_once")]
         indexes = [
-            # Who begins to wait: what came before, the oldest first. The list by name. The purge.
+            # Who begins to wait: what came before, the oldest first. The list of a name. The purge.
             models.Index(fields=["name", "accepted_at", "id"], name="emitted_by_name"),
+            models.Index(fields=["name", "-id"], name="emitted_listed"),
             models.Index(fields=["accepted_at"], name="emitted_at"),
             models.Index(fields=["accepted_at", "id"], name="emitted_open", condition=Q(delivered_at=None)),
             models.Index(fields=["execution", "id"], name="emitted_by", condition=Q(execution__isnull=False)),

@@ -22,7 +22,7 @@ from security.policies import visible_to
 from security.principals import Principal
 
 from .events import instant
-from .filters import moment
+from .filters import first_id, last_id, moment
 from .lists import executions, workflows
 
 JSON = dict[str, Any]
@@ -75,9 +75,11 @@ class EventFilter:
         if self.execution:
             rows = rows.filter(execution=_as_uuid("execution", self.execution))
         if self.since:
-            rows = rows.filter(accepted_at__gte=moment(self.since, "since"))
+            at = moment(self.since, "since")
+            rows = rows.filter(accepted_at__gte=at, id__gte=first_id(at))
         if self.until:
-            rows = rows.filter(accepted_at__lt=moment(self.until, "until"))
+            at = moment(self.until, "until")
+            rows = rows.filter(accepted_at__lt=at, id__lte=last_id(at))
         return rows.filter(_fate(self.fate)) if self.fate else rows
 
 

@@ -173,13 +173,21 @@ def _person(name: str) -> Q:
 
 
 def _not_before(at: datetime) -> Q:
-    floor = uuid7.make(_ms(at - _ID_SLACK), bytes(10))
-    return Q(created_at__gte=at, id__gte=floor)
+    return Q(created_at__gte=at, id__gte=first_id(at))
 
 
 def _before(at: datetime) -> Q:
-    ceiling = uuid7.make(_ms(at + _ID_SLACK), b"\xff" * 10)
-    return Q(created_at__lt=at, id__lte=ceiling)
+    return Q(created_at__lt=at, id__lte=last_id(at))
+
+
+def first_id(at: datetime) -> uuid.UUID:
+    """Return an id that none which was made at this time, or later, comes before."""
+    return uuid7.make(_ms(at - _ID_SLACK), bytes(10))
+
+
+def last_id(at: datetime) -> uuid.UUID:
+    """Return an id that none which was made at this time, or earlier, comes after."""
+    return uuid7.make(_ms(at + _ID_SLACK), b"\xff" * 10)
 
 
 def _ms(at: datetime) -> int:
