@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import inspect
-import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Self, Unpack
 
-from .codec import checksum, dump_payload, encode_graph
+from .codec import checksum, encode_graph
 from .doors import Doors, RepeatOptions
 from .durations import Duration, seconds
 from .errors import DuplicateNode, GraphError, InvalidOption
-from .graph import DEFAULT_QUEUE, NODE_ID_LIMIT, Graph, NodeSpec, make_graph
+from .graph import DEFAULT_QUEUE, Graph, NodeSpec, make_graph
+from .options import (
+    cache_policy,
+    handles,
+    identifier,
+    in_order,
+    limit,
+    node_names,
+    plain,
+    queue_name,
+    retry_policy,
+    schema,
+    signal_schemas,
+    truth,
+)
 from .policies import (
     CachePolicy,
     ErrorType,
-    Handles,
     Join,
     Repeat,
     RetryPolicy,
@@ -28,18 +39,14 @@ from .policies import (
     check_on_exhausted,
     check_on_failure,
     check_priority,
-    check_types,
 )
 from .shipped import CHILD
-from .signals import check_name
 from .triggers import HANDLER, StartedBy, TriggerSpec, behind_handlers, check_event_name, check_filter
 from .wide import Wide
 
 Body = Callable[..., Any]
 Shape = Mapping[str, Any] | type  # a JSON Schema, or a type that stands for one
-PARAMS_LIMIT = 256 * 1024
 UNDO = "undo:"  # what the id of a node's undo begins with
-_QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -105,12 +112,12 @@ class WorkflowBuilder(Doors, Wide):
         output: str | None = None,
         on_failure: str = "finish",
     ) -> None:
-        self._name = _identifier("workflow name", name)
+        self._name = identifier("workflow name", name)
         self._description = inspect.cleandoc(description)
-        self._schema = _schema("input_schema", input_schema) if input_schema is not None else None
-        self._signals = _signals(signals)
+        self._schema = schema("input_schema", input_schema) if input_schema is not None else None
+        self._signals = signal_schemas(signals)
         self._tags = tuple(
-            _identifier("tag", tag) for tag in ((tags,) if isinstance(tags, str) else _stable(tags))
+            identifier("tag", tag) for tag in ((tags,) if isinstance(tags, str) else in_order(tags))
         )
         self._timeout = seconds(timeout, "timeout") if timeout is not None else None
         self._output = output
@@ -162,30 +169,30 @@ class WorkflowBuilder(Doors, Wide):
         of the body. With a `cache`, an equal execution takes over the result. A `transactional` body's own writes
         commit with its end, exactly once. Raises GraphError or InvalidOption, naming node and option.
         """
-        _identifier("node id", id)
+        identifier("node id", id)
         if id in self._nodes:
             raise DuplicateNode(workflow=self._name, node=id)
         self._nodes[id] = NodeSpec(
             id=id,
             body=self._reference(id, body),
             lane="async" if is_async(body) else "sync",
-            depends_on=_names(id, depends_on),
+            depends_on=node_names(id, depends_on),
             join=check_join(join),
-            params=MappingProxyType(_plain(f'params of node "{id}"', _params(body, params))),
-            retry=_retry(id, retry),
-            timeout=_limit(id, "timeout", timeout),
-            queue=_queue(id, queue),
+            params=MappingProxyType(plain(f'params of node "{id}"', _params(body, params))),
+            retry=retry_policy(id, retry),
+            timeout=limit(id, "timeout", timeout),
+            queue=queue_name(id, queue),
             priority=check_priority(priority) if priority is not None else None,
-            fallback=_identifier(f'fallback of node "{id}"', fallback) if fallback is not None else None,
-            handles=_handles(id, on_error, for_nodes, error_types),
+            fallback=identifier(f'fallback of node "{id}"', fallback) if fallback is not None else None,
+            handles=handles(id, on_error, for_nodes, error_types),
             on_exhausted=check_on_exhausted(on_exhausted),
             when=self._condition(id, body, when),
             compensate=f"{UNDO}{id}" if compensate is not None else None,
-            queue_timeout=_limit(id, "queue_timeout", queue_timeout),
-            deadline=_limit(id, "deadline", deadline),
-            heartbeat_timeout=_limit(id, "heartbeat_timeout", heartbeat_timeout),
-            cache=_cache(id, cache),
-            transactional=_truth(f'transactional of node "{id}"', transactional),
+            queue_timeout=limit(id, "queue_timeout", queue_timeout),
+            deadline=limit(id, "deadline", deadline),
+            heartbeat_timeout=limit(id, "heartbeat_timeout", heartbeat_timeout),
+            cache=cache_policy(id, cache),
+            transactional=truth(f'transactional of node "{id}"', transactional),
         )
         if compensate is not None:
             about: dict[str, Any] = {"queue": queue, "priority": priority, "params": params}
@@ -270,7 +277,7 @@ class WorkflowBuilder(Doors, Wide):
 
     def _reference(self, id: str, body: Body | str) -> str:
         if isinstance(body, str):
-            return f"task:{_identifier('task name', body)}"
+            return f"task:{identifier('task name', body)}"
         if not callable(body):
             raise GraphError(
                 f'The body of node "{id}" is {body!r}; it must be a function or the name of a @task.'
@@ -283,7 +290,7 @@ class WorkflowBuilder(Doors, Wide):
     def _until(self, id: str, body: Body | str, until: Any) -> str:
         if isinstance(until, str):
             option = f'until of node "{id}"'
-            return f"task:{_identifier(option, until)}"
+            return f"task:{identifier(option, until)}"
         if not callable(until) or (is_async(until) and not is_async(body)):
             expected = (
                 "a function that takes ctx and the result, or a task's name (async only for an async body)"
@@ -365,118 +372,6 @@ def is_async(body: Body | str) -> bool:
         return tasks.is_async(body)
     plain = getattr(body, "func", body)
     return inspect.iscoroutinefunction(plain) or inspect.iscoroutinefunction(getattr(plain, "__call__", None))  # noqa: B004
-
-
-def _identifier(what: str, value: Any) -> str:
-    fits = isinstance(value, str) and 0 < len(value) <= NODE_ID_LIMIT
-    if not fits or value != value.strip() or any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in value):
-        expected = f"a text of 1 to {NODE_ID_LIMIT} characters without control characters or outer spaces"
-        raise InvalidOption(option=what, value=value, expected=expected)
-    return str(value)
-
-
-def _queue(id: str, queue: Any) -> str:
-    if not isinstance(queue, str) or not _QUEUE_NAME.fullmatch(queue):
-        expected = "a name of up to 63 letters, digits, dots, hyphens and underscores"
-        raise InvalidOption(option=f'queue of node "{id}"', value=queue, expected=expected)
-    return queue
-
-
-def _names(id: str, names: Iterable[str], option: str = "depends_on") -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise GraphError(f'{option} of node "{id}" is the text "{names}"; give a list: ["{names}"].')
-    if not isinstance(names, Iterable):
-        raise GraphError(f'{option} of node "{id}" is {names!r}; give a list of node ids.')
-    for name in (found := _stable(names)):
-        if not isinstance(name, str):
-            raise GraphError(f'{option} of node "{id}" holds {name!r}; give the ids of nodes, as texts.')
-    return found
-
-
-def _handles(
-    id: str, on_error: bool, for_nodes: Iterable[str] | None, error_types: Iterable[ErrorType]
-) -> Handles | None:
-    types = check_types(f'error_types of node "{id}"', error_types)
-    nodes = tuple(dict.fromkeys(_names(id, for_nodes, "for_nodes"))) if for_nodes is not None else None
-    if on_error:
-        return Handles(nodes, types)
-    if nodes is not None or types:
-        raise GraphError(
-            f'Node "{id}" has for_nodes or error_types and is no error boundary. Add on_error=True.'
-        )
-    return None
-
-
-def _stable(names: Iterable[Any]) -> tuple[Any, ...]:
-    """Return the names in an order of their own: a set's differs between processes, the checksum must not."""
-    return tuple(sorted(names, key=str) if isinstance(names, (set, frozenset)) else names)
-
-
-def _limit(id: str, option: str, given: Duration | None) -> float | None:
-    return seconds(given, f'{option} of node "{id}"') if given is not None else None
-
-
-def _retry(id: str, policy: Any) -> RetryPolicy | None:
-    if policy is not None and not isinstance(policy, RetryPolicy):
-        raise InvalidOption(option=f'retry of node "{id}"', value=policy, expected="a RetryPolicy")
-    return policy
-
-
-def _cache(id: str, policy: Any) -> CachePolicy | None:
-    if policy is not None and not isinstance(policy, CachePolicy):
-        raise InvalidOption(option=f'cache of node "{id}"', value=policy, expected="a CachePolicy")
-    return policy
-
-
-def _truth(what: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise InvalidOption(option=what, value=value, expected="True or False")
-    return value
-
-
-def _plain(what: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plain-JSON copy, so that nobody changes a built graph through a value they kept."""
-    if not isinstance(value, Mapping):
-        raise InvalidOption(option=what, value=value, expected="a mapping")
-    copy: dict[str, Any] = json.loads(dump_payload(dict(value), what, PARAMS_LIMIT))
-    return copy
-
-
-_TYPES: Mapping[Any, str] = {
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    list: "array",
-    dict: "object",
-    type(None): "null",
-}
-
-
-def _schema(what: str, given: Any) -> dict[str, Any]:
-    """Return the JSON Schema that is given, or that a type stands for."""
-    if isinstance(given, type) and given in _TYPES:
-        return {"type": _TYPES[given]}
-    if isinstance(given, type) and hasattr(given, "model_json_schema"):
-        given = given.model_json_schema()
-    if not isinstance(given, Mapping):
-        expected = "a mapping (a JSON Schema), a pydantic model, or one of str, int, float, bool, list, dict"
-        raise InvalidOption(option=what, value=given, expected=expected)
-    return _plain(what, given)
-
-
-def _signals(given: Any) -> dict[str, dict[str, Any]]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise InvalidOption(
-            option="signals", value=given, expected='a mapping such as {"paid": {"type": "object"}}'
-        )
-    found = {}
-    for name, schema in given.items():
-        check_name(name, "the name of a signal")
-        found[name] = _schema(f'the schema of signal "{name}"', schema)
-    return found
 
 
 def _calling_module() -> str:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .conditions import parse
 from .errors import InvalidOption
+from .grammar import parse
 from .graph import NodeSpec
 
 NAME_LIMIT = 200

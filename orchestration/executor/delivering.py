@@ -16,8 +16,9 @@ from django.db import InterfaceError, OperationalError, connection, connections,
 from django.db.models import Exists, OuterRef
 
 from orchestration import inputs, registry
-from orchestration.engine.conditions import holds, parse, why_not
+from orchestration.engine.conditions import holds, why_not
 from orchestration.engine.errors import InvalidInput
+from orchestration.engine.grammar import parse
 from orchestration.models import Event, Execution, Receipt, Trigger
 from orchestration.store import clock, event_waits
 from orchestration.store import events as store

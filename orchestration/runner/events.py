@@ -14,9 +14,9 @@ from django.db import InterfaceError, OperationalError, connection
 
 from orchestration import executor
 from orchestration.engine.codec import dump_payload
-from orchestration.engine.conditions import parse
 from orchestration.engine.durations import Duration, seconds
 from orchestration.engine.errors import InvalidOption
+from orchestration.engine.grammar import parse
 from orchestration.engine.parking import Wait
 from orchestration.engine.triggers import check_event_name
 from orchestration.store import events

@@ -16,7 +16,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from orchestration.engine import conditions
-from orchestration.engine.conditions import Condition, equal_to, holds, key_of, parse
+from orchestration.engine.conditions import equal_to, holds, key_of
+from orchestration.engine.grammar import Condition, parse
 from orchestration.engine.parking import Wait
 from orchestration.engine.view import Emit, Key
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from orchestration.engine.builder import PARAMS_LIMIT, Workflow, WorkflowBuilder
+from orchestration.engine.builder import Workflow, WorkflowBuilder
 from orchestration.engine.errors import (
     CycleError,
     DuplicateNode,
@@ -19,6 +19,7 @@ from orchestration.engine.errors import (
     PayloadTooLarge,
     UnknownDependency,
 )
+from orchestration.engine.options import PARAMS_LIMIT
 from orchestration.engine.policies import AtLeast, RetryPolicy
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.engine.conditions import DEPTH, equal_to, holds, key_of, parse, place, same, why_not
+from orchestration.engine.conditions import equal_to, holds, key_of, place, same, why_not
 from orchestration.engine.errors import InvalidCondition
+from orchestration.engine.grammar import DEPTH, parse
 
 ORDER = {
     "amount": 150,
