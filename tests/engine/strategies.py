@@ -87,7 +87,7 @@ def graphs(draw: st.DrawFn, most: int = 12) -> Graph:
                 on_exhausted=draw(st.sampled_from(["fail", "fail", "pause"])),
             )
         )
-    nodes = draw(_gone_wide(nodes)) if draw(st.booleans()) else nodes
+    nodes = draw(_gone_wide(nodes)) if draw(st.sampled_from([False, False, True])) else nodes
     nodes = draw(_with_rescuers(nodes)) if draw(st.booleans()) else nodes
     nodes = draw(_with_undos(nodes)) if draw(st.booleans()) else nodes
     on_failure = draw(st.sampled_from(["finish", "finish", "fail_fast"]))

@@ -380,4 +380,5 @@ LOAD = (
     *(chain, fan, diamond, flaky, retries, mended, paying),
     *(rescued, bounded, unrescued, choosy, fast),
     *(undone, rolled_back, called_off, talking, breeding),
+    *(side, mapped),
 )
