@@ -124,7 +124,7 @@ def signal_schemas(given: Any) -> dict[str, dict[str, Any]]:
             option="signals", value=given, expected='a mapping such as {"paid": {"type": "object"}}'
         )
     found = {}
-    for name, schema in given.items():
+    for name, shape in given.items():
         check_name(name, "the name of a signal")
-        found[name] = schema(f'the schema of signal "{name}"', schema)
+        found[name] = schema(f'the schema of signal "{name}"', shape)
     return found

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from orchestration import GraphError, RetryPolicy, Workflow, WorkflowBuilder, executor
 from orchestration.engine.errors import InvalidOption
 from orchestration.engine.states import Outcome
 from orchestration.engine.view import Key
 from orchestration.models import Execution, NodeRun
-from orchestration.store import acts, again
+from orchestration.store import acts, again, sql
+from orchestration.store import settle as settle_module
 from orchestration.store.claim import Claim, claim
 from orchestration.store.limits import expire
 from orchestration.testing import crash_everywhere, run
 from security.principals import Principal
 from tests.factories import start_execution
-from tests.orchestration.store_helpers import ABOUT, check_log, done, run_to_end, seat, settle_whole, status
+from tests.orchestration.store_helpers import (
+    ABOUT,
+    check_log,
+    done,
+    run_to_end,
+    seat,
+    settle_whole,
+    status,
+    together,
+)
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Principal.system("test")
@@ -199,3 +214,75 @@ def test_a_map_ends_alike_wherever_a_worker_dies():
 def test_bounded_nodes_end_alike_wherever_a_worker_dies():
     assert crash_everywhere(beside(3, 1)).result.status == "succeeded"
     assert Execution.objects.exclude(status="succeeded").count() == 0
+
+
+# --- two that end at once --------------------------------------------------------------------------
+
+
+def _end_both_at_once(id: uuid.UUID) -> list[Any]:
+    """Settle two that are under way in two transactions that have both read before either writes."""
+    one, other = claim(seat(), 1), claim(seat(), 1)
+    meeting = threading.Barrier(2)
+    load = settle_module._lock_and_load
+
+    def load_then_meet(*args: Any) -> Any:
+        items = load(*args)
+        with contextlib.suppress(threading.BrokenBarrierError):  # the guard keeps the other one out
+            meeting.wait(1.0)
+        return items
+
+    with mock.patch.object(settle_module, "_lock_and_load", load_then_meet):
+        return together(lambda: settle_whole(done(one)), lambda: settle_whole(done(other)))
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("make", [lambda: beside(6, 2), lambda: over(6, 2)])
+def test_without_the_row_lock_two_ends_give_one_place_away_twice(make: Callable[[], Workflow]):
+    id = begin(make())
+    with mock.patch.object(sql, "for_update", return_value=""):
+        results = _end_both_at_once(id)
+    broken = any(isinstance(result, Exception) for result in results) or under_way(id) != 2
+    assert broken, "the race did not happen: this test proves nothing any more"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("make", [lambda: beside(6, 2), lambda: over(6, 2)])
+def test_two_that_end_at_once_hand_two_places_on(make: Callable[[], Workflow]):
+    id = begin(make())
+    results = _end_both_at_once(id)
+    assert not any(isinstance(result, Exception) for result in results), results
+    assert under_way(id) == 2
+    run_to_end()
+    assert status(id) == "succeeded"
+    check_log(id)
+
+
+# --- what it costs ---------------------------------------------------------------------------------
+
+
+def _statements(workflow: Workflow) -> list[int]:
+    """Return how many statements each of three settles takes, in the middle of it."""
+    begin(workflow)
+    worker, counts = seat(), []
+    settle_whole(done(claim(worker, 1)))
+    for _ in range(3):
+        claims = claim(worker, 2)
+        with CaptureQueriesContext(connection) as told:
+            settle_module.settle(done(claims), worker)
+        counts.append(len(told))
+    run_to_end()
+    return counts
+
+
+def test_an_item_is_settled_in_as_many_statements_as_a_node_of_a_fan_whatever_their_number():
+    names = [f"leaf{number}" for number in range(20)]
+    fan = WorkflowBuilder("fan").add_node("root", named)
+    for name in names:
+        fan.add_node(name, named, depends_on=["root"])
+    few, many = _statements(over(20, None)), _statements(over(600, None))
+    assert few == many
+    joined = _statements(fan.add_node("join", named, depends_on=names).build())
+    assert many[1:] == joined[1:]  # with the first of a fan, its join is born
+    # Who comes next is asked for with the rest, and born.
+    assert max(_statements(over(20, 4))) <= max(few) + 3
