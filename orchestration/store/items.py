@@ -29,26 +29,40 @@ _GOOD = "(" + ", ".join(f"'{status.value}'" for status in sorted(NODE_OK)) + ")"
 def keep(claim: Claim, texts: Iterable[str], using: str = DEFAULT_DB_ALIAS) -> int:
     """Write down what a map goes over, as JSON texts, if the claim is still ours; return how many."""
     connection, count = connections[using], 0
-    text = (
-        'INSERT INTO orchestration_mapitem (node_run_id, fence, "index", value)'
-        f' SELECT n.id, n.fence, r."index", r.value FROM {sql.recordset(connection.vendor, _ITEM)},'
-        " orchestration_noderun n WHERE n.id = %s AND n.fence = %s AND n.status = 'running' ON CONFLICT DO NOTHING"
-    )
-    for batch in _batches(enumerate(texts)):
-        execute(connection, text, [sql.records(connection, batch), claim.run_id, claim.fence])
+    for batch in _batches(texts):
+        execute(connection, *_insertion(connection, claim, count, batch))
         count += len(batch)
     return count
 
 
-def _batches(rows: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
-    batch: list[tuple[int, str]] = []
+def _insertion(connection: BaseDatabaseWrapper, claim: Claim, first: int, texts: list[str]) -> Statement:
+    if sql.is_postgres(connection):  # whose JSON arrays keep their values as they are written
+        number, value, source = (
+            "%s + r.at - 1",
+            "r.value",
+            "json_array_elements(%s::json) WITH ORDINALITY r(value, at)",
+        )
+        given: list[object] = [first, "[" + ",".join(texts) + "]"]
+    else:
+        number, value, source = 'r."index"', "r.value", sql.recordset(connection.vendor, _ITEM)
+        given = [sql.records(connection, enumerate(texts, first))]
+    text = (
+        'INSERT INTO orchestration_mapitem (node_run_id, fence, "index", value)'
+        f" SELECT n.id, n.fence, {number}, {value} FROM {source}, orchestration_noderun n"
+        " WHERE n.id = %s AND n.fence = %s AND n.status = 'running' ON CONFLICT DO NOTHING"
+    )
+    return text, [*given, claim.run_id, claim.fence]
+
+
+def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
     size = 0
-    for row in rows:
-        if batch and (len(batch) >= AT_ONCE or size + len(row[1]) > BYTES_AT_ONCE):
+    for text in texts:
+        if batch and (len(batch) >= AT_ONCE or size + len(text) > BYTES_AT_ONCE):
             yield batch
             batch, size = [], 0
-        batch.append(row)
-        size += len(row[1])
+        batch.append(text)
+        size += len(text)
     if batch:
         yield batch
 
