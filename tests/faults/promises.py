@@ -114,6 +114,8 @@ def order(evidence: Evidence, count: Count) -> None:
     """No node begins before its join is met by what is committed, no rescuer before a failure: each body has looked."""
     for number, starts in evidence.starts().items():
         for start in starts:
+            if _looked_late(evidence, start):
+                continue
             serves = start.about["rescues"] in (None, "waiting") and start.about["undoes"] in (
                 None,
                 "succeeded",
