@@ -120,7 +120,7 @@ TARGETS = (
         "large",
         "rerun_ms_large",
         "≤",
-        1.3,
+        2.0,
         over_figure="rerun_ms_small",
     ),
     Target("map of 10,000: items/s ÷ fan-out's nodes/s", "map", "items_s", "≥", 1.0, over_figure="fan_s"),

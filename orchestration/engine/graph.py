@@ -134,6 +134,11 @@ class Graph:
         """Say whether the node is a fallback, an error boundary or an undo."""
         return id in self.companions
 
+    @cached_property
+    def order(self) -> Mapping[str, int]:
+        """Each node's place in the order of declaration."""
+        return {id: place for place, id in enumerate(self.nodes)}
+
     def descendants(self, ids: Iterable[str]) -> set[str]:
         """Return every node downstream of `ids`, themselves not included unless reached."""
         found: set[str] = set()

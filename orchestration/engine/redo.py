@@ -148,7 +148,10 @@ def frontier(graph: Graph, kept: Mapping[str, NodeStatus], among: Collection[str
     """Return the births of those `among` these nodes that are not kept and have an ended predecessor, or none."""
     commands: list[Command] = []
     places = Places(graph)
-    for spec in (spec for spec in graph.nodes.values() if spec.id in among):
+    # By what is among them, not by the graph: three nodes of ten thousand cost what three nodes cost.
+    for spec in map(
+        graph.nodes.__getitem__, sorted(filter(graph.nodes.__contains__, among), key=graph.order.__getitem__)
+    ):
         ended = [kept[parent] for parent in spec.depends_on if parent in kept]
         if spec.id in kept or graph.is_companion(spec.id) or (spec.depends_on and not ended):
             continue
