@@ -280,8 +280,8 @@ def parked(one: Igon7, *, count: int, woken: int, seconds: float) -> Figures:
     for name, some in (("together_s", ids[:woken]), ("single_s", ids[woken : 2 * woken])):
         began = time.monotonic()
         one.wake(some, name == "together_s")
-        while one.open() > count - woken * (1 if name == "together_s" else 2):
-            time.sleep(driving.LOOK_EVERY * 5)
+        while one.any_open(some):
+            time.sleep(driving.LOOK_EVERY)
         figures[name] = woken / (time.monotonic() - began)
     return figures
 

@@ -44,15 +44,15 @@ _running: set[tuple[str, str]] = set()  # filters that were asked and have not a
 def deliver_soon(ids: Iterable[uuid.UUID]) -> None:
     """Deliver these events now; inside of a transaction, once it has committed.
 
-    Filters that are functions are left to the workers.
+    Filters that are functions are left to the workers, and so is what goes wrong: the events are accepted.
     """
     wanted = list(ids)
-    if not wanted:
-        return
-    if connection.in_atomic_block:
-        transaction.on_commit(lambda: _deliver(wanted))
-    else:
+
+    def deliver_now() -> None:
         _deliver(wanted)
+
+    if wanted:
+        transaction.on_commit(deliver_now, robust=True)
 
 
 def _deliver(ids: list[uuid.UUID]) -> None:

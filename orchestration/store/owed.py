@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
-from functools import partial
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -43,7 +42,10 @@ def soon(connection: BaseDatabaseWrapper) -> None:
     """Bring some of what is owed once this commits; what is left, or fails, the sweep brings."""
     from .deliveries import bring_some
 
-    transaction.on_commit(partial(bring_some, using=connection.alias), using=connection.alias, robust=True)
+    def bring_what_is_owed() -> None:  # Django names in the log what fails here; a partial has no name
+        bring_some(using=connection.alias)
+
+    transaction.on_commit(bring_what_is_owed, using=connection.alias, robust=True)
 
 
 def _ends_for_a_parent(item: Locked) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from orchestration import models
@@ -111,6 +111,18 @@ def test_what_a_process_owed_when_it_died_the_sweep_brings_once() -> None:
     )
     assert (models.Delivery.objects.count(), nodes(parent.execution_id)) == (0, {"work": "ready"})
     check_log(parent.execution_id)
+
+
+def test_what_cannot_be_brought_at_once_is_logged_and_left_to_the_sweep(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parent, _ = family()
+    settle([park(parent)])
+    with mock.patch.object(deliveries, "bring_some", side_effect=OperationalError("away")):
+        end(claim(seat(), 1))  # its settle stands, and says nothing of it
+    assert "bring_what_is_owed" in caplog.text
+    deliveries.bring_left_over()
+    assert nodes(parent.execution_id) == {"work": "ready"}
 
 
 def test_the_start_of_a_child_against_the_end_of_its_parent_leaves_no_orphan() -> None:
