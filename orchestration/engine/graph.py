@@ -122,6 +122,13 @@ class Graph:
         return {name: tuple(ids) for name, ids in found.items()}
 
     @cached_property
+    def has_lines(self) -> bool:
+        """Say whether a bound may keep any row back: for most graphs every settle may leave lines out of account."""
+        limits = (node.bound.limit if node.bound is not None else None for node in self.nodes.values())
+        widths = (node.items.concurrency if node.items is not None else None for node in self.nodes.values())
+        return any(limit is not None for limit in (*limits, *widths))
+
+    @cached_property
     def companions(self) -> frozenset[str]:
         """The fallbacks, error boundaries and undos: they run for others, and no edge leads to them."""
         return self.rescuers | frozenset(self.undos)

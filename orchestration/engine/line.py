@@ -44,8 +44,10 @@ def released(key: Key, *, held: bool = False) -> Iterator[Command]:
 def hand_on(graph: Graph, view: View, ended: Key) -> Iterator[Command]:
     """Release the first in line for the place of a node that ends, if it had one."""
     bound = graph.nodes[ended.node].bound
+    if bound is None or bound.limit is None:
+        return
     row = view.rows.get(Key(ended.node))
-    if bound is None or bound.limit is None or row is None or row.status is N.PENDING:
+    if row is None or row.status is N.PENDING:
         return
     yield from first_of(view, (Key(name) for name in graph.bounds[bound.name]))
 
@@ -64,6 +66,8 @@ def in_line(row: Row | None) -> bool:
 
 def lines_of(graph: Graph, key: Key) -> Iterator[tuple[str, ...]]:
     """Yield the nodes of each line in which somebody may come next when this row ends."""
+    if not graph.has_lines:
+        return
     for name in (key.node, *(concerned(graph, key) if key.for_node else ())):
         spec = graph.nodes[name]
         if spec.bound is not None and spec.bound.limit is not None:

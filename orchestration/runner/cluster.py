@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import select
 import signal
@@ -144,6 +145,7 @@ class Cluster(django_q.Cluster):
         _current = self.about
         Conf.WORKERS = self.about.slots
         os.register_at_fork(after_in_child=_die_with_parent)
+        freeze()
         context = _context()
         self.stop_event, self.start_event = StopEvent(self.about), context.Event()
         if self.stopped_on_purpose:  # a signal that came before there was an event to set
@@ -171,6 +173,16 @@ class Cluster(django_q.Cluster):
         if self.stop_event is not None:
             with suppress(Exception):
                 self.stop_event.set()
+
+
+def freeze() -> None:
+    """Let the garbage collector leave alone what is here for good, as modules are.
+
+    A full collection would go through all of it, which takes as long as a hundred nodes, again and again; and it would
+    copy the pages that workers share with their parent.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _context() -> Any:

@@ -53,6 +53,7 @@ def _work(about: cluster.About) -> None:
     heartbeat = Heartbeat(seat, sync.relieve, about.grace)
     stopper = threading.Thread(target=_watch, args=(about, seat, sync, other), name="igon7-stop", daemon=True)
     second = threading.Thread(target=other.loop, name="igon7-async", daemon=True)
+    cluster.freeze()
     for thread in (stopper, heartbeat, second):
         thread.start()
     try:

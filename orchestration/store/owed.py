@@ -54,8 +54,9 @@ def _ends_for_a_parent(item: Locked) -> bool:
 
 def _closes(item: Locked) -> bool:
     # Entering, not being: what an undo starts later is not concerned.
-    entered = any(event["type"] in _CLOSING for event in item.events)
-    return item.children > 0 and (entered or item.view.status.is_terminal)
+    return item.children > 0 and (
+        item.view.status.is_terminal or any(event["type"] in _CLOSING for event in item.events)
+    )
 
 
 def _tell_parents(connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID]) -> list[Statement]:
