@@ -9,7 +9,7 @@ import time
 from django.db import DatabaseError, InterfaceError, connection
 
 from orchestration import registry
-from orchestration.store import timers, versions, workers
+from orchestration.store import halted, timers, versions, workers
 from orchestration.version import VERSION
 
 from . import periodic, sweep
@@ -50,6 +50,10 @@ class Keeper(threading.Thread):
 
     def _attempt(self) -> None:
         try:
+            # First of all: what follows may wait for the locks of who is halted.
+            halted.wait_briefly()
+            if ended := halted.end_halted():
+                log.warning("Sessions of processes that fell silent in mid-sentence were ended: %d.", ended)
             self._beat()
             for pid in self.about.dead():
                 sweep.take_over(self.about.worker, pid)
@@ -59,7 +63,7 @@ class Keeper(threading.Thread):
             self._pause = min(EVERY, max(due, AT_LEAST)) if due is not None else EVERY
         except (DatabaseError, InterfaceError) as error:
             self._pause = EVERY
-            log.warning("The keeper could not reach the database: %s", str(error).strip())
+            log.warning("The keeper's round was cut short by the database: %s", str(error).strip())
             connection.close()
         except Exception:
             log.exception("The keeper's round failed; the next one tries again.")

@@ -9,6 +9,7 @@ from orchestration import executor
 from orchestration.engine.errors import UnknownTask
 from orchestration.registry import body_of
 from orchestration.store import acts, deliveries, leases, limits, timers
+from orchestration.store.halted import unless_locked
 from orchestration.store.outcomes import Settled
 from orchestration.store.settle import settle, settle_waves
 from orchestration.store.versions import graph_of
@@ -20,15 +21,18 @@ def sweep() -> None:
     """Take up expired leases, passed deadlines, unsettled verdicts, and blocked nodes whose code is here."""
     settle_lost(leases.expired())
     for execution_id in leases.overdue():
-        acts.expire(execution_id)
+        with unless_locked():
+            acts.expire(execution_id)
     if due := timers.due():
         timers.fire(due)
     executor.deliver_events()
     deliveries.bring_left_over()
     for execution_id, key in limits.expiring():
-        limits.expire(execution_id, key)
+        with unless_locked():
+            limits.expire(execution_id, key)
     for execution_id in leases.unsettled():
-        settle_waves(execution_id)
+        with unless_locked():
+            settle_waves(execution_id)
     unblock()
 
 
@@ -38,14 +42,17 @@ def take_over(worker: uuid.UUID, pid: int | None = None) -> None:
 
 
 def settle_lost(lost: Iterable[Settled]) -> None:
+    """Settle what was lost; what others have locked is left to the next sweep."""
     todo = list(lost)
     while todo:
-        report = settle(todo)
-        for execution_id in report.unfinished:
-            settle_waves(execution_id)
-        if len(report.left) == len(todo):
-            return  # all locked by others: the next sweep sees what is left of it
-        todo = report.left
+        first = todo[0].claim.execution_id  # the one whose lock is waited for
+        left = [outcome for outcome in todo if outcome.claim.execution_id != first]
+        with unless_locked():
+            report = settle(todo)
+            for execution_id in report.unfinished:
+                settle_waves(execution_id)
+            left = report.left if len(report.left) < len(todo) else []
+        todo = left
 
 
 def unblock() -> None:

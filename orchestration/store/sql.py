@@ -115,9 +115,14 @@ def idle_limit(connection: BaseDatabaseWrapper) -> str:
     """
     if not is_postgres(connection):
         return "NULL"
-    limit = max(100, int(settings.IGON7_LEASE_SECONDS * 500))
+    limit = half_lease()
     # A query of its own inside the statement: it runs once, however many rows there are.
     return f"(SELECT set_config('idle_in_transaction_session_timeout', '{limit}', true))"
+
+
+def half_lease() -> int:
+    """Return the milliseconds for which locks are left to who does nothing with them."""
+    return max(100, int(settings.IGON7_LEASE_SECONDS * 500))
 
 
 def json_text(connection: BaseDatabaseWrapper, column: str) -> str:

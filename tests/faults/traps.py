@@ -19,7 +19,7 @@ from typing import Any
 
 from orchestration.runner import bodies, lanes
 from orchestration.runner.waiter import Waiter
-from orchestration.store import event_waits, events, settle, start, wakeups
+from orchestration.store import event_waits, events, settle, start, wakeups, wire
 from tests import ledger
 
 TRAPS = "IGON7_TEST_TRAPS"
@@ -89,8 +89,20 @@ def _arrange() -> None:
     bodies.run_sync, bodies.run_async = run_sync_between, run_async_between  # type: ignore[assignment]
     lanes.claim = claim_between  # type: ignore[attr-defined]
     settle._lock_and_load = _then(settle._lock_and_load, "locked")
+    wire.Wire._send = _speak_and_stop(wire.Wire._send)  # type: ignore[method-assign]
     start.start = start_then
     lanes.settle = _then(lanes.settle, "committed")  # type: ignore[attr-defined]
+
+
+def _speak_and_stop(send: Callable[..., None]) -> Callable[..., None]:
+    def speaking(self: wire.Wire, text: str, values: Any) -> None:
+        send(self, text, values)
+        trap = Path(os.environ[TRAPS]) / "speaking"
+        if text.startswith("UPDATE orchestration_noderun") and self._pg.pipeline_status and trap.exists():
+            self._pg.flush()  # as libpq does by itself each 8 KiB
+            spring("speaking")
+
+    return speaking
 
 
 def _then(step: Callable[..., Any], moment: str) -> Callable[..., Any]:

@@ -42,6 +42,19 @@ def stop_in_settle(trial: Trial) -> None:
     _let_sleep(trial)
 
 
+@drill(
+    "SIGSTOP in mid-sentence: a settle has told PostgreSQL a part of what it writes; past the lease, then SIGCONT",
+    times=10,
+    short=1,
+    needs=("postgres",),
+)
+def stop_in_sentence(trial: Trial) -> None:
+    with trial.fault():
+        asleep = trial.spring("speaking", signal.SIGSTOP)
+        trial.sleeps(asleep.pid)
+    _let_sleep(trial)
+
+
 def _sleep_through(trial: Trial, moment: str) -> None:
     before = trial.crew.cluster.log
     # Who can run again is judged from the stop on: the one that sleeps must not be waited for.
