@@ -123,7 +123,11 @@ _RETURNED = (
     *("ready_at", "alone", "ok", "failed", "skipped", "deadline_at", "parked"),
 )
 _ALONE = f"WHERE {_TABLE}.id IN (SELECT id FROM chosen) AND {_TABLE}.status = 'ready'"
-_JOINED = f"FROM orchestration_execution e {_ALONE} AND e.id = {_TABLE}.execution_id"
+# As an array, the rows are looked up: joined, a plan made for a small table reads all of it, for each.
+_JOINED = (
+    f"FROM orchestration_execution e WHERE {_TABLE}.id = ANY(ARRAY(SELECT id FROM chosen))"
+    f" AND {_TABLE}.status = 'ready' AND e.id = {_TABLE}.execution_id"
+)
 # SQLite's RETURNING sees the updated table alone. It has no use for the execution: its settles always take the lock.
 _VERSION = "NULL, (SELECT e.version_id FROM orchestration_execution e WHERE e.id = execution_id)"
 _EXECUTION = len(_RETURNED) + 2  # where the execution's columns begin; its version is the second of them

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -32,9 +33,12 @@ Bound = tuple[str, list[bytes | None]]
 Rows = list[tuple[Any, ...]]
 
 MOST = 200  # texts that one connection keeps prepared
-# Each text is planned once, for any parameters, when it is first used. The tables may be empty then, and a plan made
-# for an empty table reads it whole for as long as it lives: until the next ANALYZE. Every hot text has its index. (A
+# Each text is planned once, for any parameters, when it is first used. The tables may be small then, and a plan made
+# for a small table reads it whole for as long as it lives: until the next ANALYZE. Every hot text has its index. (A
 # table that has none to offer then costs so much, on paper, that PostgreSQL would compile the plan: hence jit.)
+# Of a table that was never analyzed PostgreSQL assumes ten pages. Of one that is known to be smaller, nothing helps:
+# one of its indexes, read whole, costs as little as one row. So a text is planned again once a table that it names
+# has grown to ten.
 _PLAN: tuple[bytes, ...] = (
     b"SET plan_cache_mode = force_generic_plan",
     b"SET enable_seqscan = off",
@@ -42,6 +46,12 @@ _PLAN: tuple[bytes, ...] = (
 )
 _NOTHING: tuple[bytes, ...] = ()
 _AS_BEFORE: tuple[bytes, ...] = (b"RESET enable_seqscan", b"RESET jit")
+_TABLE = re.compile(r"\b(?:orchestration|security)_[a-z]+\b")
+_GROWN = (
+    b"SELECT t FROM unnest($1::text[]) t"
+    b" WHERE pg_relation_size(to_regclass(t)) >= 10 * current_setting('block_size')::int"
+)
+LOOK = 1.0  # seconds between two looks at tables that were small
 _REFUSED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED)
 
 
@@ -72,10 +82,14 @@ class Wire:
         self._names: dict[str, bytes] = {}
         self._numbers = count()
         self._prepares = connection.prepare_threshold is not None  # a pooler may not allow it
+        self._grown: set[str] = set()  # tables that plans may be made for
+        self._early: dict[str, frozenset[str]] = {}  # texts that were planned for tables that were small
+        self._look_at = 0.0
 
     def ask(self, statements: Sequence[Statement]) -> PQGen[list[Rows]]:
         """Send the statements and return the rows of each. Raises psycopg.Error: the first that one of them met."""
         bound = [(text, [self._as_text(value) for value in params]) for text, params in statements]
+        yield from self._look([text for text, _ in bound])
         if len(bound) == 1 and (bound[0][0] in self._names or not self._prepares):
             self._send(*bound[0])
             results = yield from generators.execute(self._pg)
@@ -92,6 +106,7 @@ class Wire:
         for text, name in new.items():
             self._pg.send_prepare(name, _numbered(text))
         self._names |= new
+        self._early |= {text: small for text in new if (small := _tables(text) - self._grown)}
         for text, values in bound:
             self._send(text, values)
         for setting in after:
@@ -106,9 +121,27 @@ class Wire:
         for text, result in zip(new, results[first:], strict=False):
             if result.status in _REFUSED:
                 del self._names[text]
+                self._early.pop(text, None)
         _raise_first(results)
         first += len(new)
         return [self._rows(result) for result in results[first : first + len(bound)]]
+
+    def _look(self, texts: Sequence[str]) -> PQGen[None]:
+        """Learn which tables have grown that these texts name, and forget the plans that were made before."""
+        asking = [text for text in texts if text in self._early or text not in self._names]
+        if not asking or not self._prepares or time.monotonic() < self._look_at:
+            return
+        unsure = {table for text in asking for table in _tables(text)} - self._grown
+        if not unsure:
+            return
+        self._pg.send_query_params(_GROWN, [self._as_text(sorted(unsure))])
+        results = yield from generators.execute(self._pg)
+        _raise_first(results)
+        self._grown.update(table for (table,) in self._rows(results[0]))
+        for text in [text for text, small in self._early.items() if small & self._grown]:
+            del self._early[text], self._names[text]
+        if unsure - self._grown:
+            self._look_at = time.monotonic() + LOOK
 
     def _unknown(self, texts: Iterable[str]) -> dict[str, bytes]:
         """Return names for the texts that are to be prepared now."""
@@ -194,6 +227,11 @@ def _raise_first(results: Sequence[pq.abc.PGresult]) -> None:
     for result in results:
         if result.status in _REFUSED:
             raise error_from_result(result, "utf-8")
+
+
+@cache
+def _tables(text: str) -> frozenset[str]:
+    return frozenset(_TABLE.findall(text))
 
 
 @cache

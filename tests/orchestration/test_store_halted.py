@@ -83,10 +83,10 @@ def test_a_session_that_is_halted_in_mid_sentence_is_ended_after_half_a_lease():
 
 
 def test_a_copy_that_waits_for_its_client_is_left_alone():
-    with _other() as other, other.connection.cursor() as cursor:
-        with cursor.copy("COPY orchestration_workernode (name) FROM STDIN"):
-            _wait_half_a_lease()
-            assert halted.end_halted() == 0
+    copying = "COPY orchestration_workernode (name) FROM STDIN"
+    with _other() as other, other.connection.cursor() as cursor, cursor.copy(copying):
+        _wait_half_a_lease()
+        assert halted.end_halted() == 0
 
 
 def test_the_sweep_takes_up_other_leases_while_one_execution_is_locked():

@@ -13,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.store import clock, sql, wire
+from orchestration.store.claim import claim
+
+from .store_helpers import begin, seat
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -127,6 +130,26 @@ def test_plans_are_made_for_tables_that_have_grown():
             "SELECT current_setting('enable_seqscan'), setting = reset_val FROM pg_settings WHERE name = 'jit'"
         )
         assert cursor.fetchone() == ("on", True)
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_what_was_planned_for_an_empty_table_is_planned_again_once_that_has_grown(guarded):
+    """After an ANALYZE a plan reads one of an empty table's indexes whole: it costs as little as one row."""
+    connection.close()
+    with mock.patch.object(wire, "LOOK", 0.0 if guarded else 1000.0):
+        sql.execute(connection, "ANALYZE orchestration_noderun, orchestration_execution", [])
+        text = (
+            "SELECT id FROM orchestration_noderun WHERE NOT superseded AND id = ANY(%s::bigint[]) ORDER BY id"
+        )
+        assert sql.execute(connection, text, [[1]]) == []
+        begin({f"n{number}": [] for number in range(1000)})
+        [first] = claim(seat(), 1)
+        for _ in range(2):
+            assert sql.execute(connection, text, [[first.run_id, -1]]) == [(first.run_id,)]
+    names = "SELECT name FROM pg_prepared_statements WHERE statement = %s ORDER BY prepare_time DESC LIMIT 1"
+    plan = str(sql.execute(connection, f"EXPLAIN EXECUTE {one(names, text.replace('%s', '$1'))}(NULL)", []))
+    assert ("Index Cond: (id = ANY ($1))" in plan) is guarded, plan
+    connection.close()
 
 
 def test_a_connection_is_forgotten_once_it_is_closed():
