@@ -24,7 +24,7 @@ from security.principals import Principal
 
 from .graph import overall
 from .node_page import ARTIFACTS, node_context
-from .pictures import picture
+from .pictures import layout_of, picture
 from .timeline import make_timeline
 from .undoing import Undo, undoing
 from .words import WORDS
@@ -181,7 +181,14 @@ class ExecutionPage:
         start = self.execution.started_at or self.execution.created_at
         end = self.execution.finished_at or timezone.now()
         return make_timeline(
-            self.graph, self.views, queries.node_events(self.execution.pk, index=-1), start, end
+            self.graph,
+            self.views,
+            queries.node_events(self.execution.pk, index=-1),
+            start,
+            end,
+            boxes=layout_of(self.execution.version_id).boxes,
+            opened=self.query.get("open", ""),
+            selected=self.selected,
         )
 
     def _log(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The timeline of an execution: one row a node, its waits and attempts to scale, the critical path marked."""
+"""The timeline of an execution: one row a node or group, its waits and attempts to scale, the critical path marked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from orchestration.queries import companions, spell_told
 
 from .format import spell_duration
 from .history import PARKED, QUEUED, RETRYING, RUNNING, WAITING, Event, Span, goes_on, spans
+from .timeline_groups import Box, Gathered, Own, gather
 from .words import word
 
 ROWS = 1_000
@@ -45,7 +46,7 @@ _STEPS = (
     86_400,
 )
 _TICKS = 8
-_LAST_LABEL = 0.8  # share of the width past which ticks are not labelled
+_LAST_LABEL = 0.72  # share of the width past which ticks are not labelled
 _THINNEST = 0.25  # percent: an attempt of a millisecond is still to be seen
 
 
@@ -62,7 +63,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One node's line; `view` is its `node_view`, `attempts` counts its tries, `waited` sums up the waits (seconds)."""
+    """One node's line; `view` is its `node_view`, `attempts` counts its tries, `waited` sums up the waits (seconds).
+
+    It is `inside` of a group whose line comes before.
+    """
 
     view: Mapping[str, Any]
     bars: Sequence[Bar]
@@ -70,6 +74,16 @@ class Row:
     seconds: float | None
     attempts: int
     waited: float
+    inside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A group's line: one bar from the first begin of its members to their last end."""
+
+    group: Gathered
+    bars: Sequence[Bar]
+    critical: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +96,27 @@ class Tick:
 class Timeline:
     """Rows by start; `left_out` counts those past the limit."""
 
-    rows: Sequence[Row]
+    rows: Sequence[Row | GroupRow]
     ticks: Sequence[Tick]
     left_out: int
     total: float
 
 
 def make_timeline(
-    graph: Graph, views: Sequence[Mapping[str, Any]], events: Sequence[Event], start: datetime, end: datetime
+    graph: Graph,
+    views: Sequence[Mapping[str, Any]],
+    events: Sequence[Event],
+    start: datetime,
+    end: datetime,
+    *,
+    boxes: Sequence[Box] = (),
+    opened: str = "",
+    selected: str = "",
 ) -> Timeline:
-    """Return the timeline between two instants; `views` are those of `queries.node_view`."""
+    """Return the timeline between two instants; `views` are those of `queries.node_view`.
+
+    What one of the `boxes` stands for is one row, unless its id is `opened`.
+    """
     total = max((end - start).total_seconds(), 0.001)
     history = spans(events)
     path = critical_path(graph, views)
@@ -100,12 +125,21 @@ def make_timeline(
     begun = sorted((each for each in own if _first(each[1])), key=lambda each: _first(each[1]) or end)
     others = [each for each in own if not _first(each[1])]
     scale = _Scale(start, end, total)
-    rows = [scale.row(view, of_node, path) for view, of_node in (begun + others)[:ROWS]]
-    return Timeline(rows, scale.ticks(), max(0, len(views) - ROWS), total)
+    shown = list(gather(begun + others, boxes, opened, selected))
+    grouped = {node for box in boxes for node in box.members}
+    rows = [
+        scale.group(each, path) if isinstance(each, Gathered) else scale.row(*each, path, grouped)
+        for each in shown[:ROWS]
+    ]
+    return Timeline(rows, scale.ticks(), max(0, len(shown) - ROWS), total)
 
 
 def _first(of_node: Sequence[Span]) -> datetime | None:
     return next((span.start for span in of_node if span.kind == RUNNING), None)
+
+
+def _last(of_node: Sequence[Span], end: datetime) -> datetime:
+    return max((span.end or end for span in of_node if span.kind == RUNNING), default=end)
 
 
 def critical_path(graph: Graph, views: Sequence[Mapping[str, Any]]) -> set[tuple[str, str | None]]:
@@ -142,7 +176,13 @@ class _Scale:
     end: datetime
     total: float
 
-    def row(self, view: Mapping[str, Any], of_node: Sequence[Span], path: set[tuple[str, str | None]]) -> Row:
+    def row(
+        self,
+        view: Mapping[str, Any],
+        of_node: Sequence[Span],
+        path: set[tuple[str, str | None]],
+        grouped: set[str],
+    ) -> Row:
         parts = [part for span in of_node if span.start < self.end for part in self._parts(span)]
         waits = sum(self._seconds(part) for part in parts if part.kind != RUNNING)
         return Row(
@@ -152,7 +192,21 @@ class _Scale:
             _took(view),
             _tries(parts),
             waits,
+            view["node"] in grouped,
         )
+
+    def group(self, group: Gathered, path: set[tuple[str, str | None]]) -> GroupRow:
+        begun: list[Own] = [each for each in group.own if _first(each[1])]
+        critical = any((view["node"], None) in path for view, _ in group.own)
+        if not begun:
+            return GroupRow(group, [], critical)
+        first = min(filter(None, (_first(of_node) for _, of_node in begun)))
+        last = max(_last(of_node, self.end) for _, of_node in begun)
+        x = self._percent(first - self.start)
+        width = max(self._percent(last - self.start) - x, _THINNEST)
+        title = f"{group.said} · {spell_duration((last - first).total_seconds())}"
+        bar = Bar(RUNNING, group.status, round(min(x, 100 - _THINNEST), 3), round(width, 3), title)
+        return GroupRow(group, [bar], critical)
 
     def _drawn(self, parts: Sequence[Span]) -> tuple[list[Span], list[str]]:
         """Return what is drawn, and how each ended: of very many, neighbours as one, which is what most of it was."""

@@ -88,12 +88,13 @@ function moved(status) {
 
 document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
-  const link = event.target.closest("[data-node-link], .gnode[data-node], [data-view-link], [data-log-scope]");
+  const link = event.target.closest("[data-node-link], .gnode[data-node], [data-view-link], [data-log-scope], [data-group-link]");
   if (!link || !page.contains(link)) return;
   if (link.matches(".ggroup")) return;
   event.preventDefault();
   if (link.dataset.viewLink) return change({ view: link.dataset.viewLink }, ["canvas"]);
   if (link.dataset.logScope) return change({ log: link.dataset.logScope === "all" ? "all" : null }, ["log"]);
+  if (link.dataset.groupLink) return change({ open: link.ariaExpanded === "true" ? null : link.dataset.groupLink }, ["canvas"]);
   select(link.dataset.nodeLink ?? link.dataset.node, link.dataset.for || null);
 });
 

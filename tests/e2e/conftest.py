@@ -47,6 +47,15 @@ def late(ctx):
     raise TimeoutError("no answer")
 
 
+def briefly(ctx):
+    time.sleep(0.02)
+
+
+SHOPS = [f"shop-{number:02}" for number in range(40)]
+wide = (
+    WorkflowBuilder("wide").add_node("open", ok)
+    .parallel(SHOPS, [briefly] * 40, depends_on=["open"]).add_node("sum", ok, depends_on=SHOPS).build()
+)
 slow = WorkflowBuilder("slow").add_node("wait", wait).add_node("after", ok, depends_on=["wait"]).build()
 failing = (
     WorkflowBuilder("failing").add_node("good", ok).add_node("bad", fail, depends_on=["good"])

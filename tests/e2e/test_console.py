@@ -65,6 +65,23 @@ def test_one_selected_node_is_shared_by_all_panes_and_the_address(page: Page) ->
     expect(page.locator("#x-inspector h2")).to_have_text("Execution")
 
 
+def test_many_alike_nodes_are_one_row_of_the_timeline_that_opens_in_place(page: Page) -> None:
+    start(page, "wide")
+    expect(page.locator("#x-header .status.big")).to_contain_text("Succeeded", timeout=LONG)
+    page.click('[data-view-link="timeline"]')
+    expect(page.locator(".t-row")).to_have_count(3)
+    group = page.locator(".t-group")
+    expect(group).to_contain_text("×40")
+    group.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".t-inside")).to_have_count(40)
+    expect(group).to_be_focused()
+    page.locator('.t-row[data-node-link="shop-07"]').click()
+    expect(page.locator("#x-inspector h2")).to_have_text("shop-07")
+    group.click()
+    expect(page.locator(".t-inside")).to_have_count(1)  # the selected one stays
+
+
 def test_the_graph_is_walked_with_the_arrow_keys(page: Page) -> None:
     start(page, "failing")
     page.locator('.gnode[data-node="good"]').focus()

@@ -187,6 +187,28 @@ def test_the_critical_path_is_the_chain_that_was_waited_for(alice: User, console
     assert {node for node, row in rows.items() if "t-row critical" in row} == {"read", "slow", "join"}
 
 
+def test_many_alike_nodes_are_one_row_of_the_timeline_that_opens(alice: User, console: Client) -> None:
+    leaves = [f"leaf{number:02}" for number in range(30)]
+    edges = {"root": (), **{leaf: ["root"] for leaf in leaves}, "join": leaves}
+    execution = factories.start_execution(factories.make_workflow("wide", edges), alice, ago=60)
+    factories.play(execution, {"leaf07": Act(2, error=("Refused", "no"))})
+    canvas = f"/executions/{execution.pk}/parts/canvas/?view=timeline"
+    closed = text_of(console, f"{canvas}&node=")
+    assert closed.count("data-group-link") == 1
+    assert closed.count("data-node-link") == 2  # root and join
+    assert "×30" in closed
+    assert "29 succeeded, 1 failed" in closed
+    assert 'data-status="failed" aria-expanded="false"' in closed
+    with_one = text_of(console, canvas)  # the page opens on what has failed
+    assert 'data-node-link="leaf07"' in with_one
+    assert with_one.count("data-node-link") == 3
+    opened = text_of(console, f"{canvas}&node=&open=group:leaf00")
+    assert opened.count(" t-inside") == 30
+    assert 'aria-expanded="true"' in opened
+    rows = [row.partition('"')[0] for row in opened.split('data-node-link="')[1:]]
+    assert (rows[0], rows[-1]) == ("root", "join")
+
+
 def test_a_part_or_node_that_there_is_not_is_not_found(failed, console: Client) -> None:
     for rest in ("parts/everything/", "nodes/gone/", "nodes/extract/deeper/", "gone/"):
         assert console.get(f"/executions/{failed.pk}/{rest}").status_code in (404, 405), rest

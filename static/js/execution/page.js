@@ -50,7 +50,7 @@ async function replace(part) {
   const html = await fetchHtml(address(part), part);
   if (html === null || asked !== location.search || deciding(target)) return;
   const same = target.dataset.of === asked;
-  const restore = same ? remember(target) : () => {};
+  const restore = remember(target, same);
   target.innerHTML = html;
   target.dataset.of = asked;
   prepare(target);
@@ -73,19 +73,22 @@ export async function fetchHtml(url, kind) {
   }
 }
 
-// What somebody has scrolled, opened or focused stays as it is when its part is drawn again.
-function remember(target) {
+// What somebody has scrolled or opened stays as it is when its part is drawn again, and what has the focus keeps it
+// when something else is drawn, too.
+function remember(target, same) {
   const scrolled = [...target.querySelectorAll("*")].filter((each) => each.scrollTop || each.scrollLeft);
   const scrolls = scrolled.map((each) => [path(each), each.scrollTop, each.scrollLeft]);
   const opened = [...target.querySelectorAll("details")].map((each) => each.open);
   const focused = target.contains(document.activeElement) ? place(document.activeElement) : null;
+  const focus = () => focused && target.querySelector(focused)?.focus({ preventScroll: true });
+  if (!same) return focus;
   return () => {
     target.querySelectorAll("details").forEach((each, number) => { if (number in opened) each.open = opened[number]; });
     for (const [css, top, left] of scrolls) {
       const each = target.querySelector(css);
       if (each) Object.assign(each, { scrollTop: top, scrollLeft: left });
     }
-    if (focused) target.querySelector(focused)?.focus({ preventScroll: true });
+    focus();
   };
 }
 
@@ -95,8 +98,11 @@ function path(element) {
 
 function place(element) {
   if (element.id) return path(element);
-  const link = element.dataset.nodeLink ?? element.dataset.viewLink;
-  return link === undefined ? null : `[data-node-link="${CSS.escape(link)}"], [data-view-link="${CSS.escape(link)}"]`;
+  for (const kind of ["node", "view", "group"]) {
+    const link = element.dataset[`${kind}Link`];
+    if (link !== undefined) return `[data-${kind}-link="${CSS.escape(link)}"]`;
+  }
+  return null;
 }
 
 /** Change the address's query (null takes a key away) and fetch what it changes. */
