@@ -167,6 +167,11 @@ class Requeue:
     anew: bool = False  # a person has asked for it: its deadline begins anew
     woken: bool = False  # it was parked, and its attempt goes on: it began when it began
 
+    @property
+    def keeps_its_place(self) -> bool:
+        """Say whether it stands in the queue where it stood: it was lost or handed back, by no fault of its own."""
+        return self.refund and not self.woken
+
 
 @dataclass(frozen=True, slots=True)
 class Block:

@@ -195,13 +195,7 @@ class Locked:
             case End():
                 times.finished_at = at or self.now
             case Release() | Requeue():
-                delay = self.view.rows[key].delay
-                if not (isinstance(command, Requeue) and command.woken):
-                    times.started_at = None
-                times.ready_at = self.now
-                times.available_at = self.now + dt.timedelta(seconds=delay) if delay else self.now
-                self.ready[key] = None
-                self._limit(key, times, anew=isinstance(command, Requeue) and command.anew)
+                self._make_ready(key, times, command)
             case Hold():
                 self._limit(key, times)
             case Park():
@@ -210,6 +204,18 @@ class Locked:
                 self.due.append(key)
             case Start():
                 times.started_at = times.started_at or at or self.now
+
+    def _make_ready(self, key: Key, times: Times, command: Release | Requeue) -> None:
+        again = command if isinstance(command, Requeue) else None
+        if again is None or not again.woken:
+            times.started_at = None
+        times.ready_at = self.now
+        if delay := self.view.rows[key].delay:
+            times.available_at = self.now + dt.timedelta(seconds=delay)
+        elif again is None or not again.keeps_its_place:
+            times.available_at = self.now
+        self.ready[key] = None
+        self._limit(key, times, anew=again is not None and again.anew)
 
     def _limit(self, key: Key, times: Times, *, anew: bool = False) -> None:
         """Note until when the row may be left unbegun, and by when all its attempts must be over."""

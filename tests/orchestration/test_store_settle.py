@@ -184,6 +184,18 @@ def test_a_lost_node_is_retried_without_spending_an_attempt_and_then_is_poison()
     check_log(id)
 
 
+def test_what_was_lost_or_handed_back_keeps_its_place_in_the_queue():
+    """Whoever has waited already must not stand behind all that came meanwhile."""
+    first, second = begin({"a": []}), begin({"a": []})
+    assert [got.execution_id for got in claim(seat(lease=0.0), 1)] == [first]
+    settle_whole(leases.expired())
+    [got] = claim(seat(), 1)
+    assert got.execution_id == first
+    settle_whole(done([got], Outcome.RELEASED))
+    assert [got.execution_id for got in claim(seat(), 2)] == [first, second]
+    check_log(first)
+
+
 def test_a_node_lost_in_company_again_is_claimed_alone_and_only_a_loss_alone_is_poison():
     begin({"a": [], "b": [], "c": []})
     for losses in (1, 2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -63,8 +64,8 @@ def _sleep_through(trial: Trial, moment: str) -> None:
         trial.sleeps(asleep.pid)
     _let_sleep(trial)
     trial.check(_taken_over(trial, asleep), f"nobody took {asleep} over")
-    late = f'A late result of node "{asleep.node}" of execution {asleep.execution}'
-    wait_until(lambda: late in trial.crew.cluster.log[len(before) :], what="the late result is refused")
+    late = re.compile(rf'A late result of node "{asleep.node}(\[\d+\])?" of execution {asleep.execution}')
+    wait_until(lambda: late.search(trial.crew.cluster.log[len(before) :]), what="the late result is refused")
 
 
 def _let_sleep(trial: Trial) -> None:
