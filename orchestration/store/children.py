@@ -87,7 +87,7 @@ def start(
     connection, claim = connections[using], call.claim
     with transaction(connection) as turn:
         locked, held, rows = turn.run(
-            [lock_statement(connection, [claim.execution_id]), _holding(claim), _asking(call)]
+            [lock_statement(connection, [claim.execution_id], brief=True), _holding(claim), _asking(call)]
         )
         if not held or not (items := read_locked(locked, graph_of)):
             return None
@@ -121,7 +121,7 @@ def begin_again(call: Call, using: str = DEFAULT_DB_ALIAS) -> None:
     taking = _take_over("c.node_run_id = %s AND c.key = %s")
     forgetting = "DELETE FROM orchestration_journalentry WHERE node_run_id = %s AND key = %s"
     with transaction(connection) as turn:
-        locking = lock_statement(connection, [call.claim.execution_id])
+        locking = lock_statement(connection, [call.claim.execution_id], brief=True)
         _, held = turn.run([locking, _holding(call.claim)])
         if held:
             turn.finish([(taking, [run_id, call.key]), (forgetting, [run_id, call.key])])

@@ -79,7 +79,7 @@ def _child(connection: BaseDatabaseWrapper, target: uuid.UUID, skip: bool) -> No
     with transaction(connection) as turn:
         locked, [[now]], owed, waits = turn.run(
             [
-                lock_statement(connection, [target], skip=skip),
+                lock_statement(connection, [target], skip=skip, brief=True),
                 (f"SELECT {clock.sql(connection)}", []),
                 _rows_of(connection, target, "child"),
                 _asking(connection, target),

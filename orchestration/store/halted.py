@@ -1,6 +1,6 @@
 """Processes that were halted in the midst of what they say to PostgreSQL, as by SIGSTOP or with their machine.
 
-The server has run the first of it and waits for the rest. That is no idle transaction (`sql.idle_limit`), and so
+The server has run the first of it and waits for the rest. That is no idle transaction (`sql.limited`), and so
 nothing else would end it. All who need its locks would wait, among them the sweep, which is to end its leases.
 """
 

@@ -80,7 +80,7 @@ def begun(
     """
     connection = connections[using]
     with transaction.atomic(using=using, savepoint=False):
-        for item in lock(connection, [claim.execution_id], graph_of).values():
+        for item in lock(connection, [claim.execution_id], graph_of, brief=True).values():
             load_rows(connection, {item.id: item}, "n.id = %s", [claim.run_id])
             row, times = item.view.rows.get(claim.key), item.times.get(claim.key)
             ours = row is not None and row.status is NodeStatus.RUNNING and times is not None

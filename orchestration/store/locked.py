@@ -344,25 +344,34 @@ def execution_columns(connection: BaseDatabaseWrapper) -> str:
 
 
 def lock_statement(
-    connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID], *, skip: bool = False
+    connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID], *, skip: bool = False, brief: bool = False
 ) -> Statement:
     """Return what locks the executions' rows in key order; with `skip`, those that somebody else holds are left out.
 
-    A transaction waits for at most one lock, and only while it holds none: wait for one id, skip for more.
+    A transaction waits for at most one lock, and only while it holds none: wait for one id, skip for more. A `brief`
+    wait ends with an error when the lock is not to be had.
     """
     condition, param = sql.one_of(connection, "e.id", [sql.key(connection, id) for id in ids], "uuid")
     text = (
-        f"SELECT {execution_columns(connection)}, {sql.idle_limit(connection)} FROM orchestration_execution e"
-        f" WHERE {condition} ORDER BY e.id {sql.for_update(connection, skip=skip)}"
+        f"SELECT {execution_columns(connection)}, l.*"
+        f" FROM {sql.limited(connection, brief=brief)}, orchestration_execution e"
+        f" WHERE {condition} ORDER BY e.id {sql.for_update(connection, skip=skip, of='e')}"
     )
     return text, [param]
 
 
 def lock(
-    connection: BaseDatabaseWrapper, ids: Sequence[uuid.UUID], graph_of: GraphOf, *, skip: bool = False
+    connection: BaseDatabaseWrapper,
+    ids: Sequence[uuid.UUID],
+    graph_of: GraphOf,
+    *,
+    skip: bool = False,
+    brief: bool = False,
 ) -> dict[uuid.UUID, Locked]:
     """Lock the executions' rows (see `lock_statement`) and return them."""
-    return read_locked(execute(connection, *lock_statement(connection, ids, skip=skip)), graph_of)
+    return read_locked(
+        execute(connection, *lock_statement(connection, ids, skip=skip, brief=brief)), graph_of
+    )
 
 
 def lock_one(connection: BaseDatabaseWrapper, id: uuid.UUID) -> Locked:

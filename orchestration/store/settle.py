@@ -94,7 +94,7 @@ def settle_waves(execution_id: uuid.UUID, using: str = DEFAULT_DB_ALIAS) -> None
     more = True
     while more:
         with django_transaction.atomic(using=using, savepoint=False):
-            items = lock(connection, [execution_id], graph_of)
+            items = lock(connection, [execution_id], graph_of, brief=True)
             for item in items.values():
                 rows = LIVE if item.stops else "n.verdict <> ''"
                 condition = f"n.execution_id = %s AND {rows}"
@@ -142,7 +142,7 @@ def _lock_and_load(turn: Transaction, outcomes: Sequence[Settled]) -> dict[uuid.
     Then read the settled rows, and those dependents that other predecessors may have made already.
     """
     first, *rest = dict.fromkeys(o.claim.execution_id for o in outcomes)
-    locks = [lock_statement(turn.connection, [first])]
+    locks = [lock_statement(turn.connection, [first], brief=True)]
     if rest:
         locks.append(lock_statement(turn.connection, rest, skip=True))
     # The time is asked for once the locks are there: a row's own columns were read before it was waited for.

@@ -107,17 +107,22 @@ def for_update(connection: BaseDatabaseWrapper, *, skip: bool = False, of: str =
     return "FOR UPDATE" + (f" OF {of}" if of else "") + (" SKIP LOCKED" if skip else "")
 
 
-def idle_limit(connection: BaseDatabaseWrapper) -> str:
-    """Return a column that lets the server end this transaction once it has been idle for half a lease.
+def limited(connection: BaseDatabaseWrapper, *, brief: bool = False) -> str:
+    """Return what joins a SELECT (as l) that locks, and lets the server end this transaction once it has been idle for
+    half a lease; a `brief` one also waits for the lock for a sixth of a lease at most.
 
     Else the locks of a process that is stopped, or whose machine is gone, would hold up everybody who needs them until
-    TCP finds out, which takes hours.
+    TCP finds out, which takes hours. Who is stopped while it waits would get the lock in its turn, and keep it for the
+    next half.
     """
     if not is_postgres(connection):
-        return "NULL"
-    limit = half_lease()
-    # A query of its own inside the statement: it runs once, however many rows there are.
-    return f"(SELECT set_config('idle_in_transaction_session_timeout', '{limit}', true))"
+        return "(SELECT NULL) AS l"
+    limits = {"idle_in_transaction_session_timeout": half_lease()}
+    if brief:
+        limits["lock_timeout"] = max(100, half_lease() // 3)
+    # Joined, they are set before the first row is waited for, and once, however many rows there are.
+    calls = (f"set_config('{name}', '{limit}', true) AS {name}" for name, limit in limits.items())
+    return f"(SELECT {', '.join(calls)}) AS l"
 
 
 def half_lease() -> int:

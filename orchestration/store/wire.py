@@ -5,7 +5,7 @@ little: few texts, parameters that travel as text, rows. What they share with ps
 wait, its loaders and its errors.
 
 All that is sent together ends with a Sync and nothing after it. The server looks at how long a transaction has been
-idle (`sql.idle_limit`) only while it waits for what comes after that. libpq sends in pieces of 8 KiB, though: a process
+idle (`sql.limited`) only while it waits for what comes after that. libpq sends in pieces of 8 KiB, though: a process
 that is stopped between two of them, or a machine that vanishes, leaves the server in mid-sentence (see `halted`).
 """
 

@@ -82,6 +82,15 @@ def test_a_session_that_is_halted_in_mid_sentence_is_ended_after_half_a_lease():
         wait_until(lambda: not _is_locked(id), what="the lock is there for others")
 
 
+def test_a_brief_wait_for_a_lock_ends_before_whoever_is_idle_with_it_is_ended():
+    """Else those who are stopped while they wait would keep it one after the other, for half a lease each."""
+    id = begin({"a": []})
+    with _other() as first, _other() as second:
+        sql.run(first, [("BEGIN", []), lock_statement(first, [id])])
+        with pytest.raises(OperationalError, match="lock timeout"):
+            sql.run(second, [("BEGIN", []), lock_statement(second, [id], brief=True)])
+
+
 def test_a_copy_that_waits_for_its_client_is_left_alone():
     copying = "COPY orchestration_workernode (name) FROM STDIN"
     with _other() as other, other.connection.cursor() as cursor, cursor.copy(copying):
@@ -96,6 +105,7 @@ def test_the_sweep_takes_up_other_leases_while_one_execution_is_locked():
     with _halted(first):
         sweep.settle_lost(leases.expired())
         assert (nodes(first)["a"], nodes(second)["a"]) == ("running", "ready")
+        _wait_half_a_lease()
         assert halted.end_halted() == 1
         sweep.settle_lost(leases.expired())
     assert not NodeRun.objects.filter(status="running").exists()

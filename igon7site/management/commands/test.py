@@ -112,14 +112,13 @@ def _all(steps: Steps, environment: dict[str, str]) -> None:
     with _on_postgres(steps, environment) as theirs:
         lanes = [[*_checks(environment), *once], [_EACH.on("SQLite", environment)]]
         alone = [_ALONE.on("SQLite", environment)]
-        faults = [[_FAULTS.on("SQLite", environment)]]  # they wait for leases, most of the time
+        faults = [_FAULTS.on("SQLite", environment)]  # they hold bounds of time, too
         if theirs is not None:
             lanes.append([_EACH.on("PostgreSQL", theirs)])
             alone.append(_ALONE_EACH.on("PostgreSQL", theirs))
-            faults.append([_FAULTS.on("PostgreSQL", theirs)])
+            faults.append(_FAULTS.on("PostgreSQL", theirs))
         _beside(steps, lanes)
-        steps.run(alone)
-        _beside(steps, faults)
+        steps.run([*alone, *faults])
     steps.run(
         [
             Step("coverage, combined", [*_PYTHON, "coverage", "combine", "--quiet"], environment),
