@@ -134,7 +134,7 @@ def test_plans_are_made_for_tables_that_have_grown():
 
 @pytest.mark.parametrize("guarded", [False, True])
 def test_what_was_planned_for_an_empty_table_is_planned_again_once_that_has_grown(guarded):
-    """After an ANALYZE a plan reads one of an empty table's indexes whole: it costs as little as one row."""
+    """After an ANALYZE a plan may read one of an empty table's indexes whole: it costs as little as one row."""
     connection.close()
     with mock.patch.object(wire, "LOOK", 0.0 if guarded else 1000.0):
         with connection.cursor() as cursor:  # what tests before have deleted would still take room
@@ -148,9 +148,12 @@ def test_what_was_planned_for_an_empty_table_is_planned_again_once_that_has_grow
         [first] = claim(seat(), 1)
         for _ in range(2):
             assert sql.execute(connection, text, [[first.run_id, -1]]) == [(first.run_id,)]
-    names = "SELECT name FROM pg_prepared_statements WHERE statement = %s ORDER BY prepare_time DESC LIMIT 1"
-    plan = str(sql.execute(connection, f"EXPLAIN EXECUTE {one(names, text.replace('%s', '$1'))}(NULL)", []))
-    assert ("Index Cond: (id = ANY ($1))" in plan) is guarded, plan
+    names = "SELECT name FROM pg_prepared_statements WHERE statement = %s ORDER BY prepare_time"
+    planned = sql.execute(connection, names, [text.replace("%s", "$1")])
+    assert len(planned) == (2 if guarded else 1), "whether it was planned again"
+    if guarded:
+        plan = str(sql.execute(connection, f"EXPLAIN EXECUTE {planned[-1][0]}(NULL)", []))
+        assert "Index Cond: (id = ANY ($1))" in plan, plan
     connection.close()
 
 
