@@ -10,12 +10,14 @@ from .engine.errors import (
     GraphError,
     Igon7Error,
     NodeCancelled,
+    NodeDenied,
     NodeTimeout,
     RepeatExhausted,
     ReplayDiverged,
     RetryAfter,
     SignalTimeout,
 )
+from .engine.permissions import Permissions
 from .engine.policies import AtLeast, CachePolicy, RetryPolicy
 from .engine.shipped import child_body
 from .engine.tasks import task
@@ -32,7 +34,9 @@ __all__ = [
     "GraphError",
     "Igon7Error",
     "NodeCancelled",
+    "NodeDenied",
     "NodeTimeout",
+    "Permissions",
     "RepeatExhausted",
     "ReplayDiverged",
     "RetryAfter",

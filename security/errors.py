@@ -4,6 +4,7 @@ from django.core.exceptions import PermissionDenied
 
 LOGIN_REQUIRED = "login_required"
 PERMISSION_DENIED = "permission_denied"
+STEP_UP_REQUIRED = "step_up_required"  # a second factor has to answer first
 
 
 class Denied(PermissionDenied):

@@ -10,6 +10,7 @@ from uuid import UUID
 from orchestration import bulk, executor, queries
 from orchestration.engine.errors import UnknownExecution
 from orchestration.engine.graph import Graph
+from orchestration.engine.permissions import Permissions
 from orchestration.engine.policies import AtLeast, CachePolicy, Handles, Repeat
 from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key
@@ -156,6 +157,10 @@ def _handles(handles: Handles | None) -> JSON | None:
     return {"for_nodes": list(handles.for_nodes or ()), "error_types": list(handles.error_types)}
 
 
+def _permissions(given: Permissions | None) -> JSON | None:
+    return asdict(given) if given is not None else None
+
+
 def _repeat(repeat: Repeat | None) -> JSON | None:
     return asdict(repeat) if repeat else None
 
@@ -194,6 +199,7 @@ def graph(graph: Graph) -> JSON:
             "cache": _cache(node.cache),
             "transactional": node.transactional,
             "repeat": _repeat(node.repeat),
+            "permissions": _permissions(node.permissions),
         }
         for node in graph.nodes.values()
     ]
@@ -245,6 +251,8 @@ def approval(wait: Any) -> JSON:
         "node": wait.node_run.node,
         "index": wait.node_run.index if wait.node_run.index >= 0 else None,
         "name": wait.name,
+        "releases": queries.is_release(wait),
+        "second_factor": about.get("mfa"),
         "text": about.get("text", ""),
         "form": about.get("form"),
         "roles": about.get("roles", []),

@@ -21,6 +21,7 @@ from .options import (
     in_order,
     limit,
     node_names,
+    permissions_of,
     plain,
     queue_name,
     retry_policy,
@@ -28,6 +29,7 @@ from .options import (
     signal_schemas,
     truth,
 )
+from .permissions import Permissions
 from .policies import (
     CachePolicy,
     ErrorType,
@@ -157,6 +159,7 @@ class WorkflowBuilder(Doors, Wide):
         heartbeat_timeout: Duration | None = None,
         cache: CachePolicy | None = None,
         transactional: bool = False,
+        permissions: Permissions | None = None,
     ) -> Self:
         """Add a node; `body` takes ctx, or is the name of a registered @task.
 
@@ -167,7 +170,8 @@ class WorkflowBuilder(Doors, Wide):
         body did, should the execution fail later; it becomes the node "undo:<id>". `timeout` is one attempt's,
         `queue_timeout` from ready to started, `deadline` that of all attempts, `heartbeat_timeout` between two words
         of the body. With a `cache`, an equal execution takes over the result. A `transactional` body's own writes
-        commit with its end, exactly once. Raises GraphError or InvalidOption, naming node and option.
+        commit with its end, exactly once. `permissions` say for whom the node runs. Raises GraphError or InvalidOption,
+        naming node and option.
         """
         identifier("node id", id)
         if id in self._nodes:
@@ -193,6 +197,7 @@ class WorkflowBuilder(Doors, Wide):
             heartbeat_timeout=limit(id, "heartbeat_timeout", heartbeat_timeout),
             cache=cache_policy(id, cache),
             transactional=truth(f'transactional of node "{id}"', transactional),
+            permissions=permissions_of(id, permissions),
         )
         if compensate is not None:
             about: dict[str, Any] = {"queue": queue, "priority": priority, "params": params}

@@ -11,12 +11,13 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from .errors import CodecError, InvalidOption, NotSerialisable, PayloadTooLarge
 from .graph import Graph, NodeSpec, make_graph
+from .permissions import Permissions
 from .policies import AtLeast, Bound, CachePolicy, Handles, Items, Join, Repeat, RetryPolicy, check_join
 
 FORMAT = 1
@@ -160,16 +161,11 @@ def _encode_node(node: NodeSpec) -> dict[str, Any]:
         data["params"] = dict(node.params)
     if node.retry is not None:
         data["retry"] = _encode_retry(node.retry)
-    if node.handles is not None:
-        data["handles"] = _encode_handles(node.handles)
-    if node.cache is not None:
-        data["cache"] = _encode_cache(node.cache)
-    if node.repeat is not None:
-        data["repeat"] = dataclasses.asdict(node.repeat)
-    if node.items is not None:
-        data["items"] = {n: v for n, v in dataclasses.asdict(node.items).items() if v not in (None, 0)}
-    if node.bound is not None:
-        data["bound"] = {n: v for n, v in dataclasses.asdict(node.bound).items() if v is not None}
+    data |= {
+        name: encode(given)
+        for name, encode in _POLICIES.items()
+        if (given := getattr(node, name)) is not None
+    }
     return data
 
 
@@ -181,6 +177,29 @@ def _encode_cache(policy: CachePolicy) -> dict[str, Any]:
     names = ("store", "scope", "tags")
     given = {n: getattr(policy, n) for n in names if getattr(policy, n) != getattr(_CACHE_DEFAULTS, n)}
     return {"ttl": policy.ttl} | {n: list(v) if isinstance(v, tuple) else v for n, v in given.items()}
+
+
+_PERMISSIONS_DEFAULTS = Permissions(require_mfa=True)
+
+
+def _encode_permissions(given: Permissions) -> dict[str, Any]:
+    data: dict[str, Any] = {"require_mfa": True} if given.require_mfa else {}
+    for name in ("required_roles", "allowed_users", "on_denied", "mfa_max_age"):
+        if (value := getattr(given, name)) != getattr(_PERMISSIONS_DEFAULTS, name):
+            data[name] = list(value) if isinstance(value, tuple) else value
+    return data
+
+
+def _encode_repeat(policy: Repeat) -> dict[str, Any]:
+    return dataclasses.asdict(policy)
+
+
+def _encode_items(items: Items) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(items).items() if value not in (None, 0)}
+
+
+def _encode_bound(bound: Bound) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(bound).items() if value is not None}
 
 
 def _encode_handles(handles: Handles) -> dict[str, Any]:
@@ -204,6 +223,17 @@ _RETRY_FIELDS = [f.name for f in dataclasses.fields(RetryPolicy) if f.compare]
 def _encode_retry(policy: RetryPolicy) -> dict[str, Any]:
     data = {n: getattr(policy, n) for n in _RETRY_FIELDS if getattr(policy, n) != getattr(_RETRY_DEFAULTS, n)}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
+
+
+# What is encoded in its own way where a node has it, in the order in which a definition tells it.
+_POLICIES: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+    "handles": _encode_handles,
+    "cache": _encode_cache,
+    "repeat": _encode_repeat,
+    "items": _encode_items,
+    "bound": _encode_bound,
+    "permissions": _encode_permissions,
+}
 
 
 def decode_graph(data: Any) -> Graph:
@@ -237,6 +267,7 @@ def _decode_node(data: Mapping[str, Any]) -> NodeSpec:
         repeat=Repeat(**data["repeat"]) if "repeat" in data else None,
         items=Items(**data["items"]) if "items" in data else None,
         bound=Bound(**data["bound"]) if "bound" in data else None,
+        permissions=Permissions(**data["permissions"]) if "permissions" in data else None,
         **options,
     )
 

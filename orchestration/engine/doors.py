@@ -8,6 +8,7 @@ from typing import Any, Self, TypedDict, Unpack
 
 from .durations import Duration, seconds
 from .errors import GraphError, InvalidOption
+from .permissions import Permissions
 from .policies import ErrorType, Join, RetryPolicy
 from .shipped import APPROVAL, SIGNAL, SLEEP, Named, check_closing, child_body
 
@@ -28,6 +29,7 @@ class WaitOptions(TypedDict, total=False):
     compensate: Callable[..., Any] | str | None
     queue_timeout: Duration | None
     deadline: Duration | None
+    permissions: Permissions | None
 
 
 class ChildOptions(WaitOptions, total=False):

@@ -230,6 +230,13 @@ class ApprovalRejected(Igon7Error):
     code = "approval_rejected"
 
 
+class NodeDenied(Igon7Error):
+    """Node "{node}" may not run: {reason}"""
+
+    code = "node_denied"
+    status = 403
+
+
 class RepeatExhausted(Igon7Error):
     """The body has run {count} times, which is the most that it may, and is not done. Look at what it gave last, then
     retry the node, or let it run more often."""

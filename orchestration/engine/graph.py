@@ -14,6 +14,7 @@ from typing import Any
 from . import shipped
 from .errors import CycleError, DuplicateNode, GraphError, UnknownDependency
 from .expressions import nodes_of
+from .permissions import Permissions
 from .policies import (
     AtLeast,
     Bound,
@@ -59,6 +60,7 @@ class NodeSpec:
     repeat: Repeat | None = None  # its body runs until a callable says that it is done
     items: Items | None = None  # what it goes over, if it is a map
     bound: Bound | None = None  # who it shares a bound with
+    permissions: Permissions | None = None  # who it runs for
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,11 @@ class Graph:
     def boundaries(self) -> tuple[NodeSpec, ...]:
         """The error boundaries, in declaration order."""
         return tuple(node for node in self.nodes.values() if node.handles is not None)
+
+    @cached_property
+    def guarded(self) -> tuple[NodeSpec, ...]:
+        """The nodes that do not run for everybody, in declaration order."""
+        return tuple(node for node in self.nodes.values() if node.permissions is not None)
 
     @cached_property
     def rescuers(self) -> frozenset[str]:

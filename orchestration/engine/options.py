@@ -11,6 +11,7 @@ from .codec import dump_payload
 from .durations import Duration, seconds
 from .errors import GraphError, InvalidOption
 from .graph import NODE_ID_LIMIT
+from .permissions import Permissions
 from .policies import CachePolicy, ErrorType, Handles, RetryPolicy, check_types
 from .signals import check_name
 
@@ -77,6 +78,12 @@ def cache_policy(id: str, policy: Any) -> CachePolicy | None:
     if policy is not None and not isinstance(policy, CachePolicy):
         raise InvalidOption(option=f'cache of node "{id}"', value=policy, expected="a CachePolicy")
     return policy
+
+
+def permissions_of(id: str, given: Any) -> Permissions | None:
+    if given is not None and not isinstance(given, Permissions):
+        raise InvalidOption(option=f'permissions of node "{id}"', value=given, expected="Permissions(…)")
+    return given
 
 
 def truth(what: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 from .durations import Duration
 from .errors import GraphError, InvalidOption
 from .graph import NodeSpec
+from .permissions import Permissions
 from .policies import Bound, CachePolicy, Items, Join, RetryPolicy
 
 Body = Callable[..., Any]
@@ -35,6 +36,7 @@ class BodyOptions(TypedDict, total=False):
     heartbeat_timeout: Duration | None
     cache: CachePolicy | None
     transactional: bool
+    permissions: Permissions | None
 
 
 class MapOptions(BodyOptions, total=False):

@@ -30,10 +30,14 @@ def act_on(
     principal: Principal,
     reason: str,
     act: Callable[[uuid.UUID, dict[str, Any]], None],
+    *,
+    also: Callable[[models.Execution], None] | None = None,
     **details: Any,
 ) -> None:
     execution = visible(execution_id, principal)
     authorise(principal, actions.EXECUTION_CONTROL, execution)
+    if also is not None:
+        also(execution)
     about = {"by": principal.name, "reason": check_reason(reason)}
     with commit(execution.id) as more:
         act(execution.id, about)

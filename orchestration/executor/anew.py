@@ -11,10 +11,12 @@ from orchestration.engine.errors import InvalidOption
 from orchestration.store import fork as store_fork
 from orchestration.store.preview import preview as store_preview
 from orchestration.store.start import Order
+from orchestration.store.versions import graph_of
 from security import actions, audit
 from security.policies import authorise
 from security.principals import Principal
 
+from . import admission
 from .acting import SAME, check_reason, commit, resource_of, visible
 from .starting import begin, order_of, resolve
 
@@ -55,6 +57,7 @@ def fork(
     """
     source = visible(execution_id, principal)
     authorise(principal, actions.WORKFLOW_RUN, source.workflow)
+    admission.check_start(graph_of(source.version_id), principal)
     version, edited = source.version, input is not SAME
     text = inputs.check(
         source.workflow.name, version.definition.get("input_schema"), source.input if not edited else input

@@ -11,8 +11,9 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from orchestration import inputs, queries
-from orchestration.engine.errors import IllegalMove, UnknownExecution
+from orchestration.engine.errors import IllegalMove, InvalidOption, UnknownExecution
 from orchestration.models import Execution, Wait
+from orchestration.models.messaging import ASKING
 from orchestration.store import approvals
 from orchestration.store.sql import Statement
 from security import audit
@@ -22,9 +23,10 @@ from security.objects import Resource
 from security.policies import visible_to
 from security.principals import Principal
 
+from . import admission
 from .acting import check_reason, resource_of
 
-ACTION = "execution.approve"
+ACTION, RELEASE = "execution.approve", "execution.release"
 
 
 def approve(
@@ -37,6 +39,8 @@ def approve(
     wait: int | None = None,
 ) -> None:
     """Approve what the node asks, with the answers to its form; `wait` says which question is meant.
+
+    A node that does not run for everybody is released so: by somebody for whom it would run, with `wait`.
 
     Raises IllegalMove, UnknownExecution, InvalidAnswers, InvalidOption, Denied.
     """
@@ -72,15 +76,28 @@ def _decide(
     answers = json.loads(inputs.check_answers(wait.name, schema, form)) if form or schema else None
     said = check_reason(comment)
     about = {"by": principal.name, "comment": said, "form": answers}
+    if queries.is_release(wait):
+        about |= _release(wait, approved, principal, asked)
     details = {"node": node, "approved": approved, "comment": said}
 
     def audited() -> list[Statement]:
-        return [audit.statement(connection, principal, ACTION, [resource], details)]
+        action = RELEASE if queries.is_release(wait) else ACTION
+        return [audit.statement(connection, principal, action, [resource], details)]
 
     try:
         approvals.decide(wait.execution_id, wait.pk, node, approved, about, audited)
     except IllegalMove:  # somebody was quicker
         raise _over(wait.execution_id, node, queries.decision_of(wait)) from None
+
+
+def _release(wait: Wait, approved: bool, principal: Principal, asked: int | None) -> dict[str, Any]:
+    """Return what is kept of who releases a node, and of what they were shown. Raises InvalidOption, Denied."""
+    if asked is None:
+        expected = "the number of the question: it stands for the input that you were shown"
+        raise InvalidOption(option="wait", value=asked, expected=expected)
+    if approved:
+        admission.check_release(wait, principal)
+    return {"principal": principal.to_json(), "digest": wait.about["digest"]}
 
 
 def _asked(execution_id: uuid.UUID | str, node: str, principal: Principal, asked: int | None) -> Wait:
@@ -90,7 +107,7 @@ def _asked(execution_id: uuid.UUID | str, node: str, principal: Principal, asked
     except ValueError:
         raise UnknownExecution(id=execution_id) from None
     parked = {"node_run__node": node, "node_run__status": "waiting", "node_run__superseded": False}
-    rows = Wait.objects.select_related("execution__workflow").filter(execution=key, kind="approval", **parked)
+    rows = Wait.objects.select_related("execution__workflow").filter(execution=key, kind__in=ASKING, **parked)
     wait = (rows.filter(pk=asked) if asked is not None else rows).order_by("pk").first()
     if wait is None:
         seen = visible_to(principal, Execution.objects.filter(pk=key)).exists()

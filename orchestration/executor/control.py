@@ -12,9 +12,11 @@ from django.conf import settings
 from orchestration.engine.attention import DECISIONS
 from orchestration.engine.codec import dump_payload
 from orchestration.engine.errors import InvalidOption
+from orchestration.models import Execution
 from orchestration.store import acts, again
 from security.principals import Principal
 
+from . import admission
 from .acting import SAME, act_on, edited_text
 
 
@@ -61,7 +63,9 @@ def retry(
         raise InvalidOption(option="input", value=input, expected="left out, unless a node is named")
     text = edited_text(input, node)
     act = lambda id, about: again.retry(id, about, node, text)  # noqa: E731
-    act_on("retry", execution_id, principal, reason, act, node=node, edited=text is not None or None)
+    also = partial(_check_change, node, principal)
+    about = {"node": node, "edited": text is not None or None}
+    act_on("retry", execution_id, principal, reason, act, also=also, **about)
 
 
 def attend(
@@ -100,7 +104,12 @@ def attend(
         "edited": edited is not None or None,
         "reopen": reopen or None,
     }
-    act_on("attend", execution_id, principal, reason, act, **details)
+    also = partial(_check_change, node, principal) if decision != "fail" else None
+    act_on("attend", execution_id, principal, reason, act, also=also, **details)
+
+
+def _check_change(node: str | None, principal: Principal, execution: Execution) -> None:
+    admission.check_change(execution, node, principal)
 
 
 RESERVED: dict[str, Callable[..., None]] = {

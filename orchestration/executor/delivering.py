@@ -20,7 +20,7 @@ from orchestration.engine.conditions import holds, why_not
 from orchestration.engine.errors import InvalidInput
 from orchestration.engine.grammar import parse
 from orchestration.models import Event, Execution, Receipt, Trigger
-from orchestration.store import clock, event_waits
+from orchestration.store import clock, event_waits, versions
 from orchestration.store import events as store
 from orchestration.store import start as store_start
 from orchestration.store.events import Kept
@@ -30,6 +30,7 @@ from security import actions, audit
 from security.policies import allowed
 from security.principals import Principal
 
+from . import admission
 from .acting import resource_of
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,8 @@ def _why_not(trigger: Trigger, event: Kept, functions: bool) -> str | None:
     if principal is None or not allowed(principal, actions.WORKFLOW_RUN, trigger.workflow):
         who = principal.name if principal is not None else "The trigger's owner"
         return f"{who}, whom the trigger acts for, may not run the workflow."
+    if why := admission.why_not_start(versions.graph_of(trigger.workflow.current.pk), principal):
+        return why
     if trigger.function:
         return _ask(trigger, event) if functions else None
     if trigger.filter and not holds(parse(trigger.filter), event.value()):

@@ -22,6 +22,7 @@ from security.objects import Resource
 from security.policies import allowed, authorise
 from security.principals import Principal
 
+from . import admission
 from .acting import resource_of
 
 BATCH = 100  # executions in one transaction: workers begin with the first while the next are written
@@ -111,6 +112,7 @@ def resolve(workflow: str | Workflow, principal: Principal) -> Workflow:
         ) from None
     found = registry.require(workflow) if isinstance(workflow, str) else registry.check_value(workflow)
     registry.check_children(found)
+    admission.check_start(found.graph, principal)
     return found
 
 

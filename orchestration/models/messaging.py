@@ -9,6 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from .execution import Execution, NodeRun
 from .fields import WrittenJSONField
 
+ASKING = ("approval", "release")  # kinds of waits that people decide about
+
 
 class JournalEntry(models.Model):
     """What a durable call of a body gave: on a replay it gives that again. `key` is its name and how many-th it is."""
@@ -33,7 +35,7 @@ class JournalEntry(models.Model):
         verbose_name_plural = _("journal entries")
         constraints = [models.UniqueConstraint(fields=["node_run", "key"], name="journal_once")]
         # What was decided, the last first.
-        indexes = [models.Index(fields=["id"], name="journal_approval", condition=Q(kind="approval"))]
+        indexes = [models.Index(fields=["id"], name="journal_asked", condition=Q(kind__in=ASKING))]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key}"
@@ -83,8 +85,8 @@ class Wait(models.Model):
             ),
             # Timers: what is due.
             models.Index(fields=["wake_at"], name="wait_due", condition=Q(wake_at__isnull=False)),
-            # The inbox: what asks for an approval, the oldest first.
-            models.Index(fields=["id"], name="wait_approval", condition=Q(kind="approval")),
+            # The inbox: what asks for an approval, or for a release, the oldest first.
+            models.Index(fields=["id"], name="wait_asking", condition=Q(kind__in=ASKING)),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """Reads for pages, API and commands; nothing here writes."""
 
-from .approvals import Decision, approvals, decided, decision_of, inbox, last_decision, to_decide
+from .approvals import Decision, approvals, decided, decision_of, inbox, is_release, last_decision, to_decide
 from .broadcasts import (
     EventFilter,
     Fate,
@@ -144,6 +144,7 @@ __all__ = [
     "inbox",
     "is_far",
     "is_parked",
+    "is_release",
     "item_counts",
     "items_json",
     "items_page",

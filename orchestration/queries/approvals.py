@@ -15,6 +15,7 @@ from django.db.models.lookups import Exact
 from orchestration.engine.states import NodeStatus
 from orchestration.guards import controllable
 from orchestration.models import JournalEntry, Wait
+from orchestration.models.messaging import ASKING
 from security.principals import Principal
 
 from .lists import executions
@@ -43,6 +44,11 @@ def to_decide(principal: Principal) -> QuerySet[Wait]:
     return _asking().filter(_asked(principal)).exclude(_own(principal))
 
 
+def is_release(wait: Wait) -> bool:
+    """Say whether it is a node that waits to be released, not a body that asks."""
+    return wait.kind == "release"
+
+
 def _told(principal: Principal) -> QuerySet[Any]:
     seen = Q(execution__in=executions(principal).order_by().values("pk"))
     told = {"asked": _asked(principal), "own": _own(principal), "seen": seen}
@@ -51,18 +57,23 @@ def _told(principal: Principal) -> QuerySet[Any]:
 
 
 def _own(principal: Principal) -> Q:
-    return Q(execution__started_by=principal.user_id) if principal.user_id is not None else Q(pk__in=[])
+    if principal.user_id is None:
+        return Q(pk__in=[])
+    # Whoever a node is to run for may release it: what it asks for is a role, or a second factor, not another person.
+    return Q(execution__started_by=principal.user_id, kind="approval")
 
 
 def _asking() -> QuerySet[Wait]:
     parked = {"node_run__status": NodeStatus.WAITING, "node_run__superseded": False}
-    rows = Wait.objects.filter(kind="approval", **parked).select_related("execution__workflow", "node_run")
+    rows = Wait.objects.filter(kind__in=ASKING, **parked).select_related("execution__workflow", "node_run")
     return rows.defer("execution__output", "execution__error", "node_run__result", "node_run__error")
 
 
 def _asked(principal: Principal) -> Q:
     nobody_named = Q(*(Exact(ListLength(F("about"), key), 0) for key in ("users", "roles")))
     found = nobody_named & Q(execution__workflow__in=controllable(principal).values("pk"))
+    if principal.user_id is not None:
+        found |= nobody_named & Q(kind="release", execution__started_by=principal.user_id)
     person = principal.person()
     if person is None or not person.is_active:
         return found
@@ -86,7 +97,7 @@ class Decision:
 
     @property
     def name(self) -> str:
-        return self.entry.key.rpartition("#")[0]
+        return self.entry.key.rpartition("#")[0] or self.entry.node_run.node
 
     @property
     def came(self) -> str:
@@ -104,7 +115,7 @@ def decided(principal: Principal, limit: int = 20) -> list[Decision]:
     Of all people's decisions the last RECENT are looked at: an inbox asks every few seconds.
     """
     seen = Q(node_run__execution__in=executions(principal).order_by().values("pk"))
-    recent = JournalEntry.objects.filter(kind="approval").order_by("-id").values("pk")[:RECENT]
+    recent = JournalEntry.objects.filter(kind__in=ASKING).order_by("-id").values("pk")[:RECENT]
     rows = JournalEntry.objects.filter(pk__in=recent)
     rows = rows.annotate(by=Cast(KeyTextTransform("by", "value"), TextField()), seen=_flag(seen))
     rows = rows.filter(Q(seen=True) | Q(by=principal.name)).select_related("node_run__execution__workflow")
@@ -132,5 +143,5 @@ def last_decision(execution_id: uuid.UUID, node: str) -> Decision | None:
 
 
 def _last(rows: QuerySet[JournalEntry]) -> Decision | None:
-    row = rows.filter(kind="approval").order_by("-id").first()
+    row = rows.filter(kind__in=ASKING).order_by("-id").first()
     return Decision(row, True) if row else None

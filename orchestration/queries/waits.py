@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from orchestration.engine.conditions import equal_to
 from orchestration.engine.states import NodeStatus
 from orchestration.models import Child, NodeRun, Wait
+from orchestration.models.messaging import ASKING
 
 from .events import instant
 from .sentences import COUNTED, LEFT, SINCE, Why, spell_at
@@ -86,7 +87,7 @@ def why_some_parked(runs: Sequence[NodeRun], waits: Mapping[int, Sequence[Wait]]
 
 def _first(waits: Sequence[Wait]) -> tuple[Any, ...]:
     until = _until(waits)
-    return not any(wait.kind == "approval" for wait in waits), until is None, until or 0
+    return not any(wait.kind in ASKING for wait in waits), until is None, until or 0
 
 
 def _why(waits: Sequence[Wait], node: str) -> Why:
@@ -165,6 +166,8 @@ def spell_wait(kind: str, name: str, about: Any = None) -> str:
         return _("the end of a sleep")
     if kind == "child":
         return _children(name, about or {"left": 1, "of": 1})
+    if kind == "release":
+        return _release(name, about or {})
     if kind != "approval":
         return _("%(kind)s “%(name)s”") % {"kind": kind, "name": name}
     if about is None:
@@ -172,6 +175,14 @@ def spell_wait(kind: str, name: str, about: Any = None) -> str:
     names = [*about.get("users", ()), *about.get("roles", ())]
     said = {"name": name, "who": ", ".join(names) or _("whoever may control it")}
     return _("%(who)s to decide about “%(name)s”") % said
+
+
+def _release(name: str, about: Mapping[str, Any]) -> str:
+    names = [*about.get("users", ()), *about.get("roles", ())]
+    said = {"name": name, "who": ", ".join(names) or _("whoever may control it")}
+    if about.get("mfa"):
+        return _("%(who)s, with a second factor, to release “%(name)s”") % said
+    return _("%(who)s to release “%(name)s”") % said
 
 
 def _match(match: str | Mapping[str, Any] | None) -> str:

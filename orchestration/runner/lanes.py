@@ -24,7 +24,7 @@ from orchestration.store.outcomes import Settled
 from orchestration.store.settle import Report, settle, settle_waves
 from orchestration.store.versions import graph_of
 
-from . import bodies, maps
+from . import bodies, guarded, maps
 from .caching import cached
 from .context import Context
 from .heartbeat import flush
@@ -237,10 +237,18 @@ class Lane:
             return None
         if held.claim.parked and held.journal is None:
             self._read_journals(held)
+        if spec.permissions is not None and self._is_denied(held, graph, spec):
+            return None
         if held.claim.key.index >= 0 and held.item is None:
             near = [each for each in [held, *self.pending] if each.claim.key.index >= 0]
             maps.read([(each, graph_of(each.claim.version_id)) for each in near])
         return graph, spec, body
+
+    def _is_denied(self, held: Held, graph: Graph, spec: NodeSpec) -> bool:
+        result = guarded.instead(held, graph.name, spec, self.seat.label)
+        if result is not None:
+            self.finished.append((held, result, time.monotonic()))
+        return result is not None
 
     def _read_journals(self, held: Held) -> None:
         """Read what this body's durable calls gave, and what those of the bodies did that come next."""

@@ -16,6 +16,11 @@ from .sql import Statement
 from .transaction import transaction
 from .versions import graph_of
 
+_WORDS = {
+    "approval": {journal.VALUE: "approved", journal.REFUSED: "rejected"},
+    journal.RELEASE: {journal.VALUE: "released", journal.REFUSED: "refused to release"},
+}
+
 
 def decide(
     id: uuid.UUID,
@@ -26,12 +31,14 @@ def decide(
     also: Callable[[], list[Statement]],
     using: str = DEFAULT_DB_ALIAS,
 ) -> None:
-    """Bring the body what was said; `about` is its "by", "comment" and "form".
+    """Bring what was said to a body that asks, or to a node that waits to be released.
+
+    `about` is its "by", "comment" and "form"; of a release, "principal" and "digest".
 
     Raises IllegalMove when nothing asks any more: somebody was first, its time is over, or the execution has ended.
     """
     connection = connections[using]
-    condition = "w.id = %s AND w.execution_id = %s AND w.kind = 'approval'"
+    condition = f"w.id = %s AND w.execution_id = %s AND w.kind IN ('approval', '{journal.RELEASE}')"
     with transaction(connection) as turn:
         locked, [[now]], rows = turn.run(
             [
@@ -49,8 +56,9 @@ def decide(
         [wait], delivery = found, deliver.Delivery()
         items[id].now = clock.read(now)
         said = {**about, "at": items[id].now.isoformat()}
-        word, came = ("approved", journal.VALUE) if approved else ("rejected", journal.REFUSED)
-        told = {"approval": {"name": wait.name, "approved": approved, "by": about["by"]}}
+        came = journal.VALUE if approved else journal.REFUSED
+        word = _WORDS[wait.kind][came]
+        told = {wait.kind: {"name": wait.name, "approved": approved, "by": about["by"]}}
         delivery.bring(
             items[id], wait, f"{about['by']} {word} it", came=came, value=json.dumps(said), about=told
         )

@@ -17,6 +17,7 @@ VALUE, READ, TIMEOUT, REFUSED = ("value", "read", "timeout", "refused")
 # Kinds of their own, which no call of a body has: the seconds that an attempt has run, and when it began.
 RAN, BEGAN = "ran", "began"
 OWN = (RAN, BEGAN)
+RELEASE = "release"  # what somebody said about a node that does not run for everybody
 
 
 def ran_key(attempt: int) -> str:
@@ -27,6 +28,16 @@ def ran_key(attempt: int) -> str:
 def began_key(attempt: int) -> str:
     """Return where it stands when an attempt that has waited began."""
     return f"#{BEGAN} {attempt}"
+
+
+def release_key(number: int) -> str:
+    """Return where the answer to a node's question stands, whether it is released."""
+    return f"#{RELEASE} {number}"
+
+
+def release_number(key: str) -> int:
+    """Return the number of the question."""
+    return int(key.rpartition(" ")[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +113,7 @@ def carry(connection: BaseDatabaseWrapper, pairs: Sequence[tuple[int, int]]) -> 
         "INSERT INTO orchestration_journalentry (node_run_id, key, kind, came, value, at)"
         " SELECT r.new, j.key, j.kind, j.came, j.value, j.at"
         f" FROM {sql.recordset(connection.vendor, _PAIR)} JOIN orchestration_journalentry j"
-        f" ON j.node_run_id = r.old AND j.came = '{VALUE}' AND j.kind NOT IN ('{RAN}', '{BEGAN}')"
+        f" ON j.node_run_id = r.old AND j.came = '{VALUE}' AND j.kind NOT IN ('{RAN}', '{BEGAN}', '{RELEASE}')"
     )
     execute(connection, text, [sql.records(connection, pairs)])
 

@@ -12,6 +12,7 @@ from orchestration.engine.graph import Graph
 from orchestration.engine.items import is_item
 from orchestration.engine.states import NodeStatus
 from orchestration.engine.view import Key
+from orchestration.executor.admission import whom
 from orchestration.models import Artifact, Execution, NodeRun
 from orchestration.store.versions import graph_of
 from security.actions import EXECUTION_CONTROL
@@ -68,6 +69,7 @@ def node_context(
         "may_decide": asks and allowed(principal, EXECUTION_CONTROL, execution),
         "plans": plans(execution, graph, Key(node, item), run, principal),
         "spec": spec,
+        "runs_for": whom(spec.permissions) if spec.permissions else "",
         "run": run,
         "shown": next(each for each in view if each["node"] == node),
         "reason": reasons.why(node, run),

@@ -40,6 +40,10 @@ class Ask:
     reason: str = ""
 
     @property
+    def releases(self) -> bool:
+        return queries.is_release(self.wait)
+
+    @property
     def whom(self) -> str:
         about = self.wait.about or {}
         return ", ".join([*(about.get("users") or ()), *(about.get("roles") or ())])
@@ -114,7 +118,7 @@ def _show(request: HttpRequest, refused: Refused | None = None, status: int = 20
 
 
 def _asks(waits: Sequence[Any], refused: Refused | None) -> list[Ask]:
-    results = _results([wait for wait in waits if wait.seen])
+    results = _results([wait for wait in waits if wait.seen or queries.is_release(wait)])
     found = []
     for wait in waits:
         spec = graph_of(wait.execution.version_id).nodes.get(wait.node_run.node)
