@@ -18,8 +18,13 @@ class AdminConfig(admin_apps.AdminConfig):
         super().ready()
         from django.contrib import admin
 
+        from security.admin_audit import audited
+
         admin.site.site_header = admin.site.site_title = _("igon7 administration")
         admin.site.index_title = _("Everything that is kept")
+        for model, shown in list(admin.site._registry.items()):
+            admin.site.unregister(model)
+            admin.site.register(model, audited(type(shown)))
         for app in ("django_q", "authtoken"):
             for model in apps.get_app_config(app).get_models():
                 if admin.site.is_registered(model):

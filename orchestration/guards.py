@@ -6,15 +6,30 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from guardian.shortcuts import get_objects_for_user
 
-from security import actions, objects
+from security import actions, objects, roles
 from security.policies import allowed
 from security.principals import Principal
 
+_EVERYBODY = (roles.VIEWER, roles.OPERATOR, roles.APPROVER, roles.AUDITOR, roles.ADMIN)
+_ROLES = {
+    "view_workflow": _EVERYBODY,
+    "run_workflow": (roles.OPERATOR, roles.ADMIN),
+    "control_workflow": (roles.OPERATOR, roles.ADMIN),
+    "approve_workflow": (roles.APPROVER, roles.ADMIN),
+    "change_workflow": (roles.ADMIN,),
+    "view_event": _EVERYBODY,
+    "emit_event": (roles.OPERATOR, roles.ADMIN),
+    "view_stateentry": _EVERYBODY,
+    "change_stateentry": (roles.OPERATOR, roles.ADMIN),
+    "view_workernode": _EVERYBODY,
+}
+
 
 def register() -> None:
-    """Register with security.objects; called once, when the app is ready."""
+    """Register with security.objects, and say what the roles may; called once, when the app is ready."""
+    for codename, whose in _ROLES.items():
+        roles.give("orchestration", codename, *whose)
     objects.register(
         "orchestration.Workflow",
         {
@@ -31,6 +46,7 @@ def register() -> None:
         {
             actions.EXECUTION_VIEW: "view_workflow",
             actions.EXECUTION_CONTROL: "control_workflow",
+            actions.EXECUTION_APPROVE: "approve_workflow",
             actions.STATE_CHANGE: "control_workflow",
         },
         lambda user, rows: rows.filter(workflow__in=_workflows(user)),
@@ -62,7 +78,9 @@ def register() -> None:
 
 
 def _viewable(user: AbstractUser, rows: QuerySet[Any]) -> QuerySet[Any]:
-    return get_objects_for_user(user, "orchestration.view_workflow", rows)
+    from .grants import granted
+
+    return granted(user, "view_workflow", rows)
 
 
 def _workflows(user: AbstractUser) -> QuerySet[Any]:
@@ -84,11 +102,21 @@ def _events(user: AbstractUser, rows: QuerySet[Any]) -> QuerySet[Any]:
 
 def controllable(principal: Principal) -> QuerySet[Any]:
     """Return the workflows whose executions the principal may control."""
+    return _workflows_for(principal, actions.EXECUTION_CONTROL, "control_workflow")
+
+
+def decidable(principal: Principal) -> QuerySet[Any]:
+    """Return the workflows of whose executions the principal decides what asks nobody by name."""
+    return _workflows_for(principal, actions.EXECUTION_APPROVE, "approve_workflow") | controllable(principal)
+
+
+def _workflows_for(principal: Principal, action: str, codename: str) -> QuerySet[Any]:
+    from .grants import granted
     from .models import Workflow
 
     rows, person = Workflow.objects.all(), principal.person()
-    if allowed(principal, actions.EXECUTION_CONTROL):
+    if allowed(principal, action):
         return rows
     if person is None or not person.is_active:
         return rows.none()
-    return get_objects_for_user(person, "orchestration.control_workflow", rows)
+    return granted(person, codename, rows)

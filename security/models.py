@@ -1,4 +1,4 @@
-"""The audit: who did what, to what, from where, with which result."""
+"""The audit: who did what, to what, from where, with which result; and what a role asks of its members."""
 
 from typing import ClassVar
 
@@ -71,3 +71,30 @@ class AuditRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.principal_name} {self.action} {self.resource_name}".strip()
+
+
+class Role(models.Model):
+    """What a group is besides a set of permissions."""
+
+    group = models.OneToOneField(
+        "auth.Group", models.CASCADE, primary_key=True, related_name="role", verbose_name=_("group")
+    )
+    everything = models.BooleanField(
+        _("may do everything"),
+        default=False,
+        help_text=_("In igon7, on every workflow; not in the database."),
+    )
+    requires_mfa = models.BooleanField(
+        _("must have a second factor"),
+        default=False,
+        help_text=_("Without one, its members can do nothing but set one up."),
+    )
+    given = models.JSONField(_("given by igon7"), default=list, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("role")
+        verbose_name_plural = _("roles")
+        ordering: ClassVar = ["group__name"]
+
+    def __str__(self) -> str:
+        return self.group.name

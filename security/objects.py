@@ -46,7 +46,7 @@ def register(
     """Guard a model ("app.Model"): `actions` maps each action to a permission codename of that app.
 
     `visible_to(user, queryset)` narrows a queryset to what the person may view; it is asked only about
-    active people who are not staff. `holder(row)` gives the row that grants are made on, when it is another.
+    active people who may not do everything. `holder(row)` gives the row that grants are made on, when it is another.
     Raises UnknownAction, and ImproperlyConfigured when the model or a different permission is registered.
     """
     app, label = model_label.split(".")[0], model_label.lower()

@@ -147,9 +147,11 @@ class Principal:
 
 
 def _of(user: AbstractUser) -> dict[str, Any]:
+    roles = list(user.groups.order_by("name").values_list("name", "role__everything"))
+    user._igon7_everything = any(everything for _, everything in roles)  # type: ignore[attr-defined]  # see policies
     return {
         "user_id": user.pk,
-        "roles": tuple(user.groups.order_by("name").values_list("name", flat=True)),
+        "roles": tuple(name for name, _ in roles),
         "is_staff": user.is_staff,
         "is_superuser": user.is_superuser,
     }

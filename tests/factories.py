@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
@@ -36,6 +36,7 @@ from orchestration.store.locked import Claimer
 from orchestration.store.outcomes import Settled
 from orchestration.store.settle import settle_alone
 from orchestration.store.start import Order, start
+from security.roles import ADMIN
 
 LEASE = 3600.0
 CARRIERS = "9E AA AS B6 DL EV F9 FL HA MQ OO UA US VX WN YV".split()
@@ -63,8 +64,11 @@ Script = Mapping[str, Act | Sequence[Act]]
 
 
 def person(name: str = "alice", *, staff: bool = True) -> User:
-    """Make a person who logs in with the password "wonderland"."""
-    return User.objects.create_user(name, password="wonderland", is_staff=staff)
+    """Make a person who logs in with the password "wonderland"; of the staff, one who may do everything."""
+    user = User.objects.create_user(name, password="wonderland", is_staff=staff)
+    if staff:
+        user.groups.add(Group.objects.get(name=ADMIN))
+    return user
 
 
 def make_workflow(

@@ -4,6 +4,7 @@ from .children import Child
 from .definition import Workflow, WorkflowVersion
 from .events import Event, Receipt, Trigger
 from .execution import Artifact, Execution, ExecutionEvent, LogLine, NodeRun
+from .grants import TagGrant, WorkflowGroupPermission, WorkflowUserPermission
 from .messaging import Delivery, JournalEntry, Signal, Wait
 from .placement import WorkerNode
 from .state import StateEntry
@@ -31,9 +32,12 @@ __all__ = [
     "Receipt",
     "Signal",
     "StateEntry",
+    "TagGrant",
     "Trigger",
     "Wait",
     "WorkerNode",
     "Workflow",
+    "WorkflowGroupPermission",
+    "WorkflowUserPermission",
     "WorkflowVersion",
 ]

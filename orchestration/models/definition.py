@@ -30,6 +30,7 @@ class Workflow(models.Model):
         permissions = [
             ("run_workflow", "Can run workflow"),
             ("control_workflow", "Can control its executions"),
+            ("approve_workflow", "Can decide what its executions ask"),
         ]
 
     def __str__(self) -> str:

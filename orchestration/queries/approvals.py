@@ -13,7 +13,7 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import Exact
 
 from orchestration.engine.states import NodeStatus
-from orchestration.guards import controllable
+from orchestration.guards import decidable
 from orchestration.models import JournalEntry, Wait
 from orchestration.models.messaging import ASKING
 from security.principals import Principal
@@ -71,7 +71,7 @@ def _asking() -> QuerySet[Wait]:
 
 def _asked(principal: Principal) -> Q:
     nobody_named = Q(*(Exact(ListLength(F("about"), key), 0) for key in ("users", "roles")))
-    found = nobody_named & Q(execution__workflow__in=controllable(principal).values("pk"))
+    found = nobody_named & Q(execution__workflow__in=decidable(principal).values("pk"))
     if principal.user_id is not None:
         found |= nobody_named & Q(kind="release", execution__started_by=principal.user_id)
     person = principal.person()

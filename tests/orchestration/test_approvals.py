@@ -76,7 +76,7 @@ def test_a_retry_by_hand_asks_again(crew):
 def test_nobody_else_may_and_the_refusal_is_on_record(crew):
     id = asking(roles=["releasers"])
     with pytest.raises(Denied, match="asked are: releasers"):
-        executor.approve(id, "work", principal=person("root", is_staff=True), form={"window": "now"})
+        executor.approve(id, "work", principal=person("root", is_superuser=True), form={"window": "now"})
     assert AuditRecord.objects.filter(resource_id=str(id), outcome="denied").count() == 1
     with pytest.raises(UnknownExecution):
         executor.approve(id, "work", principal=person("stranger"), form={"window": "now"})
@@ -84,7 +84,7 @@ def test_nobody_else_may_and_the_refusal_is_on_record(crew):
 
 
 def test_whoever_started_it_cannot_approve_it(crew):
-    boss = person("boss", "releasers", is_staff=True)
+    boss = person("boss", "releasers", is_superuser=True)
     id = asking(by=boss, roles=["releasers"])
     with pytest.raises(Denied, match="Whoever started"):
         executor.approve(id, "work", principal=boss, form={"window": "now"})
@@ -116,7 +116,7 @@ def test_the_inbox_shows_what_a_person_is_asked_and_what_they_may_see(crew):
     mine, other = asking(users=["uma"]), asking(roles=["others"])
     assert [wait.execution_id for wait in queries.approvals(person("uma"))] == [mine]
     assert [wait.execution_id for wait in queries.to_decide(person("uma"))] == [mine]
-    staff = person("root", is_staff=True)
+    staff = person("root", is_superuser=True)
     assert [wait.execution_id for wait in queries.approvals(staff)] == [mine, other]
     assert not queries.to_decide(staff).exists()
 

@@ -82,7 +82,7 @@ def test_a_no_fails_the_node_with_an_error_of_its_own():
 
 
 def test_nobody_approves_what_they_have_started():
-    boss = person("boss", "releasers", is_staff=True)
+    boss = person("boss", "releasers", is_superuser=True)
     result = run(asked().build(), principal=boss)
     with result.now(), pytest.raises(Denied, match="Whoever started"):
         executor.approve(result.id, "ok", principal=boss, form={"window": "now"})

@@ -295,7 +295,7 @@ def test_a_signal_that_nobody_sends_leaves_the_run_waiting() -> None:
 def test_an_approval_is_given_between_two_parts_of_a_run() -> None:
     asked = run(durable.asking)
     assert asked.nodes["work"].status == "waiting"
-    boss = Principal.for_user(User.objects.create_user("boss", is_staff=True))
+    boss = Principal.for_user(User.objects.create_user("boss", is_superuser=True))
     with asked.now():
         executor.approve(asked.id, "work", principal=boss, form={"window": "night"})
     assert asked.go_on().nodes["work"].output["by"] == "boss"
@@ -351,7 +351,7 @@ def test_who_may_not_run_it_is_refused_and_a_person_may() -> None:
     guest = User.objects.create_user("guest")
     with pytest.raises(UnknownWorkflow):
         run(single(good), principal=guest)
-    staff = User.objects.create_user("staff", is_staff=True)
+    staff = User.objects.create_user("staff", is_superuser=True)
     result = run(single(lambda ctx: ctx.principal.name, output="work"), principal=staff)
     assert result.output == "staff"
 

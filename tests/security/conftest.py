@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group, User
 from guardian.shortcuts import get_objects_for_user
 
 from security import actions, objects
+from security.roles import ADMIN
 
 
 @pytest.fixture
@@ -17,7 +18,10 @@ def alice(db: None) -> User:
 
 @pytest.fixture
 def staff(db: None) -> User:
-    return User.objects.create_user("sam", password="wonderland", is_staff=True)
+    """Return somebody who may do everything, in the admin too."""
+    user = User.objects.create_user("sam", password="wonderland", is_staff=True)
+    user.groups.add(Group.objects.get(name=ADMIN))
+    return user
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_a_person_without_a_grant_may_do_nothing(alice: User, group: Group):
 def test_staff_and_the_system_may_do_all(staff: User, group: Group):
     for principal in (Principal.for_user(staff), Principal.system("sweep")):
         authorise(principal, "group.change", group)
-        assert visible_to(principal, Group.objects.all()).get() == group
+        assert set(visible_to(principal, Group.objects.all())) == set(Group.objects.all())
 
 
 def test_an_object_grant_opens_that_object_and_that_action_alone(alice: User, group: Group):
@@ -67,7 +67,7 @@ def test_an_object_grant_opens_that_object_and_that_action_alone(alice: User, gr
 
 
 def test_a_permission_of_the_role_opens_every_object(alice: User, group: Group):
-    role = Group.objects.create(name="operator")
+    role = Group.objects.create(name="planner")
     role.permissions.add(Permission.objects.get(codename="change_group"))
     alice.groups.add(role)
     principal = Principal.for_user(alice)
@@ -79,10 +79,10 @@ def test_a_kept_principal_is_judged_by_the_person_as_they_are_now(staff: User, a
     assign_perm("auth.view_group", alice, group)
     kept = [Principal.from_json(Principal.for_user(user).to_json()) for user in (staff, alice)]
     assert all(allowed(principal, "group.view", group) for principal in kept)
-    User.objects.filter(pk=staff.pk).update(is_staff=False)
+    staff.groups.clear()
     remove_perm("auth.view_group", alice, group)
     assert not any(allowed(principal, "group.view", group) for principal in kept)
-    User.objects.filter(pk=staff.pk).update(is_staff=True, is_active=False)
+    User.objects.filter(pk=staff.pk).update(is_superuser=True, is_active=False)
     assert not allowed(kept[0], "console.open")
     staff.delete()
     assert not allowed(kept[0], "console.open")
