@@ -184,6 +184,13 @@ IGON7_CACHE_LIMIT = env.int_("IGON7_CACHE_LIMIT", IGON7_PAYLOAD_LIMIT, at_least=
 IGON7_STATE_LIMIT = env.int_("IGON7_STATE_LIMIT", 256 * 1024, at_least=1)  # of one value that bodies share
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * IGON7_PAYLOAD_LIMIT
 
+# --- The audit ---------------------------------------------------------------------------------------------
+IGON7_AUDIT_KEY = (
+    env.str_("IGON7_AUDIT_KEY", None) or ""
+)  # signs the chain's heads; without one, var/audit_key does
+IGON7_AUDIT_HEADS = env.path("IGON7_AUDIT_HEADS", VAR / "audit_heads.jsonl")
+IGON7_AUDIT_ARCHIVE = env.path("IGON7_AUDIT_ARCHIVE", VAR / "audit_archive")
+
 # --- The runner -------------------------------------------------------------------------------------------
 IGON7_LEASE_SECONDS = env.duration("IGON7_LEASE_SECONDS", 30)
 IGON7_QUEUES = env.list_("IGON7_QUEUES", ["default"])

@@ -45,6 +45,52 @@ SQLITE = [
 ]
 
 
+# In the place of those above, where rows may go once they are archived.
+ARCHIVABLE_POSTGRESQL = [
+    """
+    CREATE OR REPLACE TRIGGER {prefix}_{table} BEFORE UPDATE OR TRUNCATE ON "{table}"
+    FOR EACH STATEMENT EXECUTE FUNCTION {prefix}()
+    """,
+    """
+    CREATE OR REPLACE FUNCTION {prefix}_kept_{table}() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF {archived} THEN RETURN OLD; END IF;
+        RAISE EXCEPTION 'DELETE of the append-only table {table} is refused: the row is not archived.'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END $$
+    """,
+    """
+    CREATE OR REPLACE TRIGGER {prefix}_delete_{table} BEFORE DELETE ON "{table}"
+    FOR EACH ROW EXECUTE FUNCTION {prefix}_kept_{table}()
+    """,
+]
+ARCHIVABLE_SQLITE = [
+    "DROP TRIGGER IF EXISTS {prefix}_delete_{table}",
+    """
+    CREATE TRIGGER {prefix}_delete_{table} BEFORE DELETE ON "{table}" WHEN NOT ({archived})
+    BEGIN SELECT RAISE(ABORT, 'DELETE of the append-only table {table} is refused: the row is not archived.'); END
+    """,
+]
+
+
+def archivable(table: str, archived: str) -> RunPython:
+    """Return the operation that lets rows of an append-only table go where the SQL condition on OLD says they may."""
+
+    def install(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+        postgres = editor.connection.vendor == "postgresql"
+        for statement in ARCHIVABLE_POSTGRESQL if postgres else ARCHIVABLE_SQLITE:
+            editor.execute(statement.format(prefix=PREFIX, table=table, archived=archived), params=None)
+
+    def remove(_apps: Any, editor: BaseDatabaseSchemaEditor) -> None:
+        statements = POSTGRESQL if editor.connection.vendor == "postgresql" else SQLITE
+        drop = f"DROP TRIGGER IF EXISTS {PREFIX}_delete_{table}"
+        editor.execute(drop + (f' ON "{table}"' if statements is POSTGRESQL else ""), params=None)
+        for statement in statements:
+            editor.execute(statement.format(prefix=PREFIX, table=table), params=None)
+
+    return RunPython(install, remove)
+
+
 def append_only(table: str) -> RunPython:
     """Return the migration operation that makes a table append-only.
 

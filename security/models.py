@@ -73,6 +73,49 @@ class AuditRecord(models.Model):
         return f"{self.principal_name} {self.action} {self.resource_name}".strip()
 
 
+class AuditSeal(models.Model):
+    """A record's place in the chain, and the digest of all up to there. Append-only; written by `sealing` alone."""
+
+    position = models.BigIntegerField(_("position"), primary_key=True)
+    record = models.BigIntegerField(_("record"), unique=True)
+    digest = models.CharField(_("digest"), max_length=64)
+    txid = models.BigIntegerField(null=True)  # the record's, so that the cursor outlives it
+    at = models.DateTimeField(_("sealed"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("audit seal")
+        verbose_name_plural = _("audit seals")
+        default_permissions = ("view",)
+        ordering: ClassVar = ["-position"]
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.digest[:12]}"
+
+
+class AuditSegment(models.Model):
+    """A part of the chain that has moved to a file. Append-only: what it names may be deleted, and nothing else."""
+
+    first = models.BigIntegerField(_("first position"), unique=True)
+    last = models.BigIntegerField(_("last position"), unique=True)
+    last_record = models.BigIntegerField(_("last record"))
+    txid = models.BigIntegerField(null=True)
+    previous = models.CharField(_("digest before it"), max_length=64)
+    digest = models.CharField(_("digest at its end"), max_length=64)
+    file = models.CharField(_("file"), max_length=500)
+    sha256 = models.CharField(_("SHA-256 of the file"), max_length=64)
+    signature = models.CharField(_("signature"), max_length=100)
+    at = models.DateTimeField(_("archived"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("audit segment")
+        verbose_name_plural = _("audit segments")
+        default_permissions = ("view",)
+        ordering: ClassVar = ["-last"]
+
+    def __str__(self) -> str:
+        return f"{self.first}–{self.last} {self.file}"
+
+
 class Role(models.Model):
     """What a group is besides a set of permissions."""
 

@@ -18,6 +18,7 @@ from orchestration.runner import periodic, sweep
 from orchestration.runner.cluster import Cluster
 from orchestration.runner.keeper import Keeper
 from orchestration.store import state, timers
+from security import sealing
 
 
 class Command(BaseCommand):
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         periodic.register("cache: what is old", upkeep.OLD, upkeep.tidy)
         periodic.register("waits: what is left over", timers.LEFT_OVER, timers.forget_left_over)
         periodic.register("state: what is old", state.EVERY, state.purge)
+        periodic.register("audit: seals", sealing.EVERY, sealing.keep_sealed)
         periodic.register("events: what is old", executor.PURGE_EVERY, executor.purge)
         keeper = Keeper(cluster.about)
         keeper.start()
