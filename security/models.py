@@ -67,6 +67,22 @@ class AuditRecord(models.Model):
             models.Index(fields=["txid", "id"], name="security_audit_cursor"),
             # "What happened to this execution?", newest first.
             models.Index(fields=["resource_type", "resource_id", "id"], name="security_audit_resource"),
+            # The page's filters; what is rare has an index of its rare rows alone.
+            models.Index(fields=["principal_name", "id"], name="security_audit_who"),
+            models.Index(fields=["action", "id"], name="security_audit_action"),
+            models.Index(
+                fields=["outcome", "id"],
+                name="security_audit_not_allowed",
+                condition=~models.Q(outcome="allowed"),
+            ),
+            models.Index(
+                fields=["address", "id"],
+                name="security_audit_address",
+                condition=models.Q(address__isnull=False),
+            ),
+            models.Index(
+                fields=["request_id"], name="security_audit_request", condition=~models.Q(request_id="")
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from orchestration.web.zones import in_own_zone
+from security.web.zones import in_own_zone
 
 from .frame import frame
 from .views import home

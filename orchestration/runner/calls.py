@@ -20,7 +20,7 @@ from .seat import Held
 from .storage import Call, Storage
 
 # What takes no execution's lock, and waits for nothing. (Calls of the storage need no journal there.)
-IN_TRANSACTION = frozenset({"step", "emit"})
+IN_TRANSACTION = frozenset({"step", "emit", "audit"})
 
 
 class DurableCalls:

@@ -26,6 +26,7 @@ from security.principals import Principal
 
 from . import artifacts, memory
 from .approvals import ApprovalCalls, AsyncApprovalCalls
+from .auditing import AsyncAuditCalls, AuditCalls
 from .children import AsyncChildCalls, ChildCalls
 from .events import AsyncEventCalls, EventCalls
 from .patience import patiently
@@ -115,7 +116,7 @@ class Failure:
     node: str
 
 
-class Context(ApprovalCalls, EventCalls, ChildCalls):
+class Context(ApprovalCalls, EventCalls, ChildCalls, AuditCalls):
     """What a sync body is given. Attributes are read from the database when first used."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec) -> None:
@@ -201,7 +202,7 @@ class Context(ApprovalCalls, EventCalls, ChildCalls):
         return self._about()["input"] if edited is None else json.loads(edited)
 
     @property
-    def principal(self) -> Principal:
+    def principal(self) -> Principal:  # type: ignore[override]
         """Whom the execution acts for."""
         return Principal.from_json(self._about()["principal"])
 
@@ -256,7 +257,7 @@ class Answer(int):
         yield
 
 
-class AsyncContext(AsyncApprovalCalls, AsyncEventCalls, AsyncChildCalls, Context):
+class AsyncContext(AsyncApprovalCalls, AsyncEventCalls, AsyncChildCalls, AsyncAuditCalls, Context):
     """What an async body is given: the same names; what talks to the database or storage is awaitable."""
 
     def __init__(self, held: Held, graph: Graph, spec: NodeSpec, database: Executor) -> None:

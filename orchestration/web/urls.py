@@ -2,6 +2,8 @@
 
 from django.urls import path
 
+from security.web.zones import in_own_zone
+
 from .views import (
     approvals,
     artifacts,
@@ -19,7 +21,6 @@ from .views import (
     workers,
     workflows,
 )
-from .zones import in_own_zone
 
 urlpatterns = [
     path("attention/", in_own_zone(attention.attention), name="attention"),
