@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
@@ -50,6 +52,7 @@ SESSION_COOKIE_AGE = int(env.duration("IGON7_SESSION_AGE", 14 * 24 * 3600))
 X_FRAME_OPTIONS = "DENY"
 
 AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: who is locked out is not asked for a password
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",
     "orchestration.grants.TagGrantBackend",
@@ -63,6 +66,24 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Ten failures for one account from one address, and neither is listened to for a quarter of an hour.
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "security.web.views.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # the audit has every login
+AXES_VERBOSE = False
+OTP_TOTP_ISSUER = "igon7"
+OTP_TOTP_THROTTLE_FACTOR = 1
+# A passkey is for the host that the request came to.
+OTP_WEBAUTHN_HELPER_CLASS = "security.passkeys.Helper"
+OTP_WEBAUTHN_RP_ID_CALLABLE = "security.passkeys.relying_party"
+OTP_WEBAUTHN_RP_NAME = "igon7"
+OTP_WEBAUTHN_ALLOWED_ORIGINS = [
+    "https://localhost"
+]  # the library's check wants one; Helper goes by the request
+SESSION_ENGINE = "security.sessions"
 ANONYMOUS_USER_NAME = None  # guardian would else make a user that stands for nobody
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
@@ -83,11 +104,13 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "axes",
     "channels",
     "django_htmx",
     "django_otp",
     "django_otp.plugins.otp_static",
     "django_otp.plugins.otp_totp",
+    "django_otp_webauthn",
     "django_q",
     "guardian",
     "rest_framework",
@@ -105,8 +128,10 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "security.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "igon7site.urls"
 ASGI_APPLICATION = "igon7site.asgi.application"
@@ -183,6 +208,21 @@ IGON7_PAYLOAD_LIMIT = env.int_("IGON7_PAYLOAD_LIMIT", 2 * 1024 * 1024, at_least=
 IGON7_CACHE_LIMIT = env.int_("IGON7_CACHE_LIMIT", IGON7_PAYLOAD_LIMIT, at_least=1)  # of one cached result
 IGON7_STATE_LIMIT = env.int_("IGON7_STATE_LIMIT", 256 * 1024, at_least=1)  # of one value that bodies share
 DATA_UPLOAD_MAX_MEMORY_SIZE = 4 * IGON7_PAYLOAD_LIMIT
+
+# --- E-mail -----------------------------------------------------------------------------------------------
+IGON7_EMAIL_URL = env.url("IGON7_EMAIL_URL", schemes=("smtp", "smtps", "smtp+tls"))
+DEFAULT_FROM_EMAIL = env.str_("IGON7_EMAIL_FROM", "igon7@localhost")
+if IGON7_EMAIL_URL:
+    _mail = urlsplit(IGON7_EMAIL_URL)
+    EMAIL_HOST, EMAIL_PORT = (
+        _mail.hostname or "localhost",
+        _mail.port or (465 if _mail.scheme == "smtps" else 25),
+    )
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+    EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.scheme == "smtps", _mail.scheme == "smtp+tls"
+    EMAIL_TIMEOUT = 10
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 
 # --- The audit ---------------------------------------------------------------------------------------------
 IGON7_AUDIT_KEY = (

@@ -15,16 +15,19 @@ class Action:
     name: str
     description: str | Promise
     open_to_all: bool = False  # any active person, without a grant
+    sensitive: bool = False  # asks for a second factor that has answered within minutes
 
 
 _declared: dict[str, Action] = {}
 
 
-def declare(name: str, description: str | Promise, *, open_to_all: bool = False) -> str:
+def declare(
+    name: str, description: str | Promise, *, open_to_all: bool = False, sensitive: bool = False
+) -> str:
     """Declare an action and return its name. Raises ValueError when the name is taken."""
     if name in _declared:
         raise ValueError(f'The action "{name}" is declared twice; choose another name.')
-    _declared[name] = Action(name, description, open_to_all)
+    _declared[name] = Action(name, description, open_to_all, sensitive)
     return name
 
 
@@ -44,6 +47,8 @@ def all_actions() -> tuple[Action, ...]:
 
 # Opening the console or the API shows nothing by itself: each list in it is cut down by `visible_to`.
 CONSOLE_OPEN = declare("console.open", _("open the console"), open_to_all=True)
+ACCOUNT_CHANGE = declare("account.change", _("change your account"), open_to_all=True)
+DEVICE_CHANGE = declare("device.change", _("change your second factors"), open_to_all=True, sensitive=True)
 
 WORKFLOW_VIEW = declare("workflow.view", _("view workflows"))
 WORKFLOW_RUN = declare("workflow.run", _("run workflows"))
@@ -60,6 +65,6 @@ GLOBAL_STATE_VIEW = declare("state.global.view", _("view the state that all work
 GLOBAL_STATE_CHANGE = declare("state.global.change", _("change the state that all workflows share"))
 ARTIFACT_DOWNLOAD = declare("artifact.download", _("download artifacts"))
 WORKER_VIEW = declare("worker.view", _("view worker nodes"))
-GRANT_MANAGE = declare("grant.manage", _("decide who may do what"))
+GRANT_MANAGE = declare("grant.manage", _("decide who may do what"), sensitive=True)
 PERSON_VIEW = declare("person.view", _("see who may do what"))
 AUDIT_VIEW = declare("audit.view", _("view the audit"))

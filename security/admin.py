@@ -1,12 +1,13 @@
-"""The audit in the admin: to be read, never changed."""
+"""The audit in the admin, to be read and never changed; and what roles ask of their members."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
 
-from security.actions import AUDIT_VIEW
-from security.models import AuditRecord
+from security.actions import AUDIT_VIEW, GRANT_MANAGE, PERSON_VIEW
+from security.admin_audit import Audited
+from security.models import AuditRecord, Role
 from security.policies import allowed
 from security.principals import Principal
 
@@ -32,6 +33,27 @@ class AuditRecordAdmin(admin.ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Role)
+class RoleAdmin(Audited):
+    """Lists what roles ask for; the groups themselves are Django's."""
+
+    list_display = ("group", "everything", "requires_mfa")
+    list_select_related = ("group",)
+    fields = ("group", "everything", "requires_mfa")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return allowed(Principal.for_request(request), PERSON_VIEW)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return allowed(Principal.for_request(request), GRANT_MANAGE)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return allowed(Principal.for_request(request), GRANT_MANAGE)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -1,14 +1,24 @@
-"""What every HTTP response carries."""
+"""What every HTTP response carries, and what every account keeps to."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from datetime import datetime
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext
 
 from security import audit
+from security.errors import STEP_UP_REQUIRED, Denied
+from security.principals import EVIDENCE
+from security.second_factor import is_fresh, must_enrol
+from security.sessions import FROM, SEEN
 
 Next: TypeAlias = Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
 
@@ -87,3 +97,83 @@ def _with_headers(response: HttpResponseBase) -> HttpResponseBase:
         response.headers.setdefault(name, value)
     response.headers[REQUEST_ID_HEADER] = audit.request_id.get()
     return response
+
+
+class AccountMiddleware:
+    """Keep an account within its rules: whose role asks for a second factor sets one up before anything else.
+
+    It also notes, every few minutes, that a session is used.
+    """
+
+    SEEN_EVERY = 300.0  # seconds
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.user.is_authenticated:
+            self._note(request)
+            if EVIDENCE not in request.session and not _is_open(request) and must_enrol(request.user):
+                return _enrol_first(request)
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        """Ask for a second factor before anything is changed in the admin."""
+        if not _changes_the_admin(request) or not request.user.is_staff or is_fresh(request):
+            return None
+        from security.web.step_up import ask
+
+        return ask(request, gettext("change something in the administration"))
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseBase | None:
+        """Ask for a second factor where an act has been refused for the lack of it, and come back to the act."""
+        if (
+            isinstance(error, Denied)
+            and error.code == STEP_UP_REQUIRED
+            and not request.path.startswith("/api/")
+        ):
+            from security.web.step_up import ask
+
+            return ask(request, gettext("do this: %(why)s") % {"why": error})
+        return None
+
+    def _note(self, request: HttpRequest) -> None:
+        session, now = request.session, timezone.now()
+        seen = session.get(SEEN)
+        if seen is not None and (now - datetime.fromisoformat(seen)).total_seconds() < self.SEEN_EVERY:
+            return
+        session[SEEN] = now.isoformat()
+        if FROM not in session:
+            agent = request.META.get("HTTP_USER_AGENT", "")[:200].replace("\0", "")
+            session[FROM] = {
+                "address": request.META.get("REMOTE_ADDR"),
+                "agent": agent,
+                "at": now.isoformat(),
+            }
+
+
+_NOTHING_CHANGES = ("logout", "login", "autocomplete", "jsi18n")
+_OPEN = ("/account/", "/logout/", "/static/")
+
+
+def _changes_the_admin(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    if match is None or match.app_name != "admin" or request.method != "POST":
+        return False
+    return match.url_name not in _NOTHING_CHANGES
+
+
+def _is_open(request: HttpRequest) -> bool:
+    return request.path.startswith(_OPEN)
+
+
+def _enrol_first(request: HttpRequest) -> HttpResponseBase:
+    said = gettext("Your role asks for a second factor. Set one up first.")
+    if request.path.startswith("/api/"):
+        return JsonResponse({"error": {"code": "second_factor_missing", "message": said}}, status=403)
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(status=204, headers={"HX-Redirect": reverse("enrol")})
+    messages.warning(request, said)
+    return redirect("enrol")

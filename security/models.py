@@ -1,8 +1,9 @@
 """The audit: who did what, to what, from where, with which result; and what a role asks of its members."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models.functions import Now
@@ -87,6 +88,29 @@ class AuditRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.principal_name} {self.action} {self.resource_name}".strip()
+
+
+class UserSession(AbstractBaseSession):
+    """A session, and whose it is; `security.sessions` writes it."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="sessions", verbose_name=_("user")
+    )
+    address = models.GenericIPAddressField(_("address"), null=True)
+    user_agent = models.CharField(_("user agent"), max_length=200, blank=True)
+    began_at = models.DateTimeField(_("began"), null=True)
+    seen_at = models.DateTimeField(_("last seen"), null=True)
+
+    class Meta(AbstractBaseSession.Meta):
+        verbose_name = _("session")  # type: ignore[assignment]
+        verbose_name_plural = _("sessions")  # type: ignore[assignment]
+        default_permissions = ()
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        from security.sessions import SessionStore
+
+        return SessionStore
 
 
 class AuditSeal(models.Model):

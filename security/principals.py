@@ -21,6 +21,7 @@ JSON: TypeAlias = dict[str, Any]
 Kind = Literal["user", "token", "system", "anonymous"]
 KINDS: tuple[str, ...] = get_args(Kind)
 USER_AGENT_LENGTH = 200
+EVIDENCE = "igon7_mfa"  # the session's key for which device answered, and when
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,12 @@ class Principal:
     def for_request(cls, request: HttpRequest | Request) -> Self:
         """Return the principal of a request's session or token; "anonymous" when it has neither."""
         user, token = getattr(request, "user", None), getattr(request, "auth", None)
-        key = (user.pk if user else None, id(token))
+        session = getattr(request, "session", None)
+        key = (
+            user.pk if user else None,
+            id(token),
+            str(session.get(EVIDENCE)) if session is not None else "",
+        )
         kept = getattr(request, "_igon7_principal", None)
         if kept is None or kept[0] != key:  # a login in mid-request changes the key
             kept = (key, cls._from_request(request, user, token))
@@ -100,6 +106,8 @@ class Principal:
         kind: Kind = "user" if token is None else "token"
         identity = str(user.pk) if token is None else _fingerprint(token.key)
         found = {**_of(user), **_origin(request), "_loaded": user}
+        if kind == "user":
+            found |= _evidence(request)
         return cls(kind=kind, id=identity, name=user.get_username(), **found)
 
     def person(self) -> AbstractUser | None:
@@ -155,6 +163,14 @@ def _of(user: AbstractUser) -> dict[str, Any]:
         "is_staff": user.is_staff,
         "is_superuser": user.is_superuser,
     }
+
+
+def _evidence(request: HttpRequest | Request) -> dict[str, Any]:
+    session = getattr(request, "session", None)
+    kept = session.get(EVIDENCE) if session is not None else None
+    if not kept:
+        return {}
+    return {"mfa_device": kept["device"], "mfa_at": datetime.fromisoformat(kept["at"])}
 
 
 def _origin(request: HttpRequest | Request | None) -> dict[str, Any]:

@@ -20,7 +20,9 @@ from unittest import mock
 from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.test import Client
 from django.utils import timezone
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from orchestration import RetryPolicy, WorkflowBuilder
 from orchestration.engine.builder import Workflow
@@ -36,6 +38,7 @@ from orchestration.store.locked import Claimer
 from orchestration.store.outcomes import Settled
 from orchestration.store.settle import settle_alone
 from orchestration.store.start import Order, start
+from security.principals import EVIDENCE
 from security.roles import ADMIN
 
 LEASE = 3600.0
@@ -69,6 +72,17 @@ def person(name: str = "alice", *, staff: bool = True) -> User:
     if staff:
         user.groups.add(Group.objects.get(name=ADMIN))
     return user
+
+
+def verify(client: Client) -> TOTPDevice:
+    """Let a second factor of the person who is logged in have answered just now; return it."""
+    session = client.session
+    user = User.objects.get(pk=session["_auth_user_id"])
+    device = TOTPDevice.objects.get_or_create(user=user, name="phone", confirmed=True)[0]
+    session[EVIDENCE] = {"device": device.persistent_id, "at": timezone.now().isoformat()}
+    session["otp_device_id"] = device.persistent_id
+    session.save()
+    return device
 
 
 def make_workflow(

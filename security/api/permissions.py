@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from security.actions import CONSOLE_OPEN, declared
-from security.errors import LOGIN_REQUIRED, Denied
+from security.errors import LOGIN_REQUIRED, STEP_UP_REQUIRED, Denied
+from security.mfa import STEP_UP, has_evidence
 from security.policies import Subject, authorise
 from security.principals import Principal
 
@@ -49,8 +52,13 @@ def required_action(view: APIView, request: Request) -> str | None:
 
 
 def _ask(request: Request, action: str, obj: Subject = None) -> None:
+    principal = Principal.for_request(request)
     try:
-        authorise(Principal.for_request(request), action, obj)
+        authorise(principal, action, obj)
+        if declared(action).sensitive and not has_evidence(principal, STEP_UP, timezone.now()):
+            raise Denied(
+                _("This asks for a second factor that has answered within ten minutes."), STEP_UP_REQUIRED
+            )
     except Denied as denied:
         if denied.code == LOGIN_REQUIRED:
             raise exceptions.NotAuthenticated(str(denied), denied.code) from None

@@ -27,7 +27,8 @@ def requires(action: str, load: Loader | None = None) -> Callable[[View], View]:
     `load(principal, **url_kwargs)` fetches the object asked about (from `visible_to`, or raises Http404). It
     takes those of the URL's arguments that it names; the view gets the object, authorised, and the others:
     `view(request, obj, **others)`. Nobody logged in: redirect to the login page, which comes back.
-    Raises Denied (a 403) and, at import, UnknownAction.
+    A sensitive action asks for a second factor first, and comes back. Raises Denied (a 403) and, at import,
+    UnknownAction.
     """
     declared(action)
     taken = set(signature(load).parameters) if load else set()
@@ -40,15 +41,24 @@ def requires(action: str, load: Loader | None = None) -> Callable[[View], View]:
                 return _to_login(request)
             if load is None:
                 authorise(principal, action)
-                return view(request, **kwargs)
+                return _asked(request, action, principal) or view(request, **kwargs)
             obj = load(principal, **{name: kwargs.pop(name) for name in taken & kwargs.keys()})
             authorise(principal, action, obj)
-            return view(request, obj, **kwargs)
+            return _asked(request, action, principal) or view(request, obj, **kwargs)
 
         setattr(guarded, MARK, action)
         return guarded
 
     return wrap
+
+
+def _asked(request: HttpRequest, action: str, principal: Principal) -> HttpResponseBase | None:
+    """Return what asks for the second factor that a sensitive action needs; None when there is nothing to ask."""
+    if not declared(action).sensitive:
+        return None
+    from security.web.step_up import answer_for
+
+    return answer_for(request, action, principal)
 
 
 def public(why: str) -> Callable[[V], V]:

@@ -31,7 +31,10 @@ class Page:
         return (self.name, *self.also)
 
 
-PAGES = (Page("audit", _("Audit"), AUDIT_VIEW, ("audit_export",)),)
+PAGES = (
+    Page("account", _("Your account"), None, ("password", "enrol", "recovery", "step_up", "step_up_go_on")),
+    Page("audit", _("Audit"), AUDIT_VIEW, ("audit_export",)),
+)
 NAMES = frozenset(name for page in PAGES for name in page.names)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, sync_playwright
 
 from orchestration.models import Execution, ExecutionEvent
 from orchestration.store.leases import begun, write_lines
+from security.models import UserSession as Session
 from tests import factories
 from tests.browser import launch
 

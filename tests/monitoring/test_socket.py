@@ -9,7 +9,6 @@ import uuid
 
 import pytest
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -24,6 +23,7 @@ from orchestration.store.leases import Line, begun, report_progress, write_lines
 from orchestration.store.locked import Claimer
 from orchestration.store.outcomes import Settled
 from orchestration.store.settle import settle_alone
+from security.models import UserSession as Session
 from tests import factories
 from tests.factories import Act
 

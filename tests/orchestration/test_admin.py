@@ -20,6 +20,7 @@ from orchestration.store import clock, signals, state, versions
 from orchestration.store.claim import Claim
 from orchestration.store.start import start
 from security.principals import Principal
+from tests import factories
 from tests.factories import Act, make_workflow, nothing, park, play, start_execution, worker_node
 
 from .store_helpers import order
@@ -119,6 +120,7 @@ def test_every_model_is_listed_and_shown_without_inline_script_or_style(client: 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_nothing_can_be_added_changed_or_deleted_even_by_a_superuser(client: Client, model: Any) -> None:
+    factories.verify(client)
     row = model._default_manager.order_by("-pk").first()
     before = model._default_manager.filter(pk=row.pk).values().get()
     assert client.post(url(model, "add"), {}).status_code == 403

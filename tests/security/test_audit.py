@@ -12,6 +12,7 @@ from security import audit
 from security.models import AuditRecord
 from security.objects import Resource
 from security.principals import Principal
+from tests import factories
 
 SWEEP = Principal.system("sweep")
 
@@ -166,6 +167,7 @@ def test_on_sqlite_a_record_has_no_transaction_number():
 @pytest.mark.django_db
 def test_staff_read_the_audit_in_the_admin_and_change_nothing(staff: User, client: Client):
     client.force_login(staff)
+    factories.verify(client)
     record = audit.record(SWEEP, "group.changed", Resource("auth.group", "1", "<b>planners</b>"))
     listed = client.get(reverse("admin:security_auditrecord_changelist"), {"q": "sweep"})
     assert "&lt;b&gt;planners&lt;/b&gt;" in listed.content.decode()

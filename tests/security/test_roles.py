@@ -151,6 +151,7 @@ def test_who_may_approve_decides_without_being_allowed_to_control(workflows):
 def test_grants_are_made_in_the_admin_by_who_may_and_are_on_record(workflows):
     client, bob = Client(), member()
     client.force_login(factories.person("root"))
+    factories.verify(client)
     url = "/admin/orchestration/taggrant/add/"
     permission = Permission.objects.get(codename="view_workflow")
     assert client.post(url, {"tag": "money", "permission": permission.pk, "user": bob.pk}).status_code == 302
@@ -166,6 +167,7 @@ def test_a_change_of_somebodys_roles_tells_from_what_to_what():
     client, bob = Client(), member(roles.VIEWER)
     root = User.objects.create_superuser("root", password="wonderland")
     client.force_login(root)
+    factories.verify(client)
     operator = Group.objects.get(name=roles.OPERATOR)
     page = f"/admin/auth/user/{bob.pk}/change/"
     about = {"username": bob.username, "is_active": "on", "groups": [operator.pk]}
