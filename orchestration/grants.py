@@ -20,7 +20,7 @@ def granted(user: Any, codename: str, rows: QuerySet[Any]) -> QuerySet[Any]:
     if user.has_perm(permission):
         return rows
     direct = get_objects_for_user(user, permission, Workflow.objects.all(), accept_global_perms=False)
-    return rows.filter(Q(pk__in=direct.values("pk")) | _tagged(tags_of(user, codename)))
+    return rows.filter(Q(pk__in=direct.values("pk")) | tagged(tags_of(user, codename)))
 
 
 def tags_of(user: Any, codename: str) -> frozenset[str]:
@@ -34,7 +34,8 @@ def tags_of(user: Any, codename: str) -> frozenset[str]:
     return frozenset(known.get(codename, ()))
 
 
-def _tagged(tags: frozenset[str]) -> Q:
+def tagged(tags: frozenset[str]) -> Q:
+    """Return the condition that a workflow carries one of the tags."""
     return reduce(or_, (Q(Holds(F("tags"), tag)) for tag in sorted(tags)), Q(pk__in=[]))
 
 
@@ -48,4 +49,4 @@ class TagGrantBackend(BaseBackend):
             return False
         tags = tags_of(user_obj, codename)
         # The row is asked, not the object: some are made of no more than an id and a name.
-        return bool(tags) and Workflow.objects.filter(_tagged(tags), pk=obj.pk).exists()
+        return bool(tags) and Workflow.objects.filter(tagged(tags), pk=obj.pk).exists()

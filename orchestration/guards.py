@@ -38,6 +38,7 @@ def register() -> None:
             actions.CACHE_INVALIDATE: "control_workflow",
             actions.TRIGGER_SET: "control_workflow",
             actions.STATE_CHANGE: "control_workflow",
+            actions.GRANT_MANAGE: "change_workflow",
         },
         _viewable,
     )

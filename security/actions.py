@@ -66,5 +66,6 @@ GLOBAL_STATE_CHANGE = declare("state.global.change", _("change the state that al
 ARTIFACT_DOWNLOAD = declare("artifact.download", _("download artifacts"))
 WORKER_VIEW = declare("worker.view", _("view worker nodes"))
 GRANT_MANAGE = declare("grant.manage", _("decide who may do what"), sensitive=True)
+PERSON_MANAGE = declare("person.manage", _("decide about people and their roles"), sensitive=True)
 PERSON_VIEW = declare("person.view", _("see who may do what"))
 AUDIT_VIEW = declare("audit.view", _("view the audit"))

@@ -10,11 +10,12 @@ class SecurityConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, the login records and the audit as a guarded model."""
-        from security import checks, roles, signals  # noqa: F401
+        from security import administrators, checks, roles, signals  # noqa: F401
         from security.actions import AUDIT_VIEW, PERSON_VIEW
         from security.objects import register
 
         roles.connect()
+        administrators.connect()
         roles.give("security", "view_auditrecord", roles.ADMIN, roles.AUDITOR)
         roles.give("security", "view_role", roles.ADMIN, roles.AUDITOR)
         register(

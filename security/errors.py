@@ -5,6 +5,8 @@ from django.core.exceptions import PermissionDenied
 LOGIN_REQUIRED = "login_required"
 PERMISSION_DENIED = "permission_denied"
 STEP_UP_REQUIRED = "step_up_required"  # a second factor has to answer first
+NO_GAIN = "no_gain"  # whoever gives it may not give it
+LAST_ADMINISTRATOR = "last_administrator"  # nobody would be left who may do everything
 
 
 class Denied(PermissionDenied):

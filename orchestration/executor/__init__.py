@@ -20,6 +20,7 @@ from .control import (
 )
 from .delivering import PURGE_EVERY, deliver_events, deliver_soon, principal_of, purge
 from .events import BY_WORKFLOWS, Message, check_event_id, emit_event, emit_events
+from .granting import grant, refuse_gain, revoke
 from .signals import send_signal, send_signals, signal_with_start
 from .starting import BATCH, KEY_LIMIT, start, start_many, start_or_get
 from .state import StateOf, delete_state, may_set_state, set_state, state_of
@@ -53,6 +54,7 @@ __all__ = [
     "emit_events",
     "enable_trigger",
     "fork",
+    "grant",
     "invalidate_cache",
     "may",
     "may_set_state",
@@ -60,10 +62,12 @@ __all__ = [
     "preview",
     "principal_of",
     "purge",
+    "refuse_gain",
     "reject",
     "rerun",
     "resume",
     "retry",
+    "revoke",
     "send_signal",
     "send_signals",
     "set_state",
