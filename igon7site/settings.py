@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from igon7site.env import Env
 from igon7site.setup.database import database
 from igon7site.setup.redis import redis_cache
-from igon7site.setup.secret import secret_key
+from igon7site.setup.secret import secret_key, secret_keys
 from igon7site.setup.static import fingerprint
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -231,6 +231,11 @@ IGON7_AUDIT_KEY = (
 IGON7_AUDIT_HEADS = env.path("IGON7_AUDIT_HEADS", VAR / "audit_heads.jsonl")
 IGON7_AUDIT_ARCHIVE = env.path("IGON7_AUDIT_ARCHIVE", VAR / "audit_archive")
 
+# --- Secrets -----------------------------------------------------------------------------------------------
+IGON7_SECRET_KEYS = env.list_("IGON7_SECRET_KEYS") or secret_keys(VAR / "secret_keys")  # the first encrypts
+IGON7_SECRETS_BACKENDS = env.list_("IGON7_SECRETS_BACKENDS", ["database", "environment", "files"])
+IGON7_SECRETS_DIR = env.str_("IGON7_SECRETS_DIR", "")
+
 # --- The runner -------------------------------------------------------------------------------------------
 IGON7_LEASE_SECONDS = env.duration("IGON7_LEASE_SECONDS", 30)
 IGON7_QUEUES = env.list_("IGON7_QUEUES", ["default"])
@@ -271,7 +276,13 @@ LOG_LEVEL = env.str_("IGON7_LOG_LEVEL", "INFO").upper()
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "()": "security.masking.MaskingFormatter",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.core import checks
+from django.db import DatabaseError
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from security.actions import declared
@@ -96,3 +97,29 @@ def _hint(view: Any) -> str:
             "Give it permission_classes = [ActionPermission] and required_actions (security.api.permissions)."
         )
     return "Decorate it with requires(action) or public(why) from security.web.guard."
+
+
+@checks.register(checks.Tags.database)
+def every_secret_can_be_read(databases: Any = None, **_: Any) -> list[checks.CheckMessage]:
+    """Return an error that names the secrets whose key is not there; asked by `migrate` and `check --database`."""
+    from security.secrets import rotation
+    from security.secrets.errors import KeyMissing
+
+    try:
+        rows = rotation.unreadable() if databases else []
+    except KeyMissing as error:
+        return [checks.Error(str(error), id="security.E002")]
+    except DatabaseError:  # before the first migrate
+        return []
+    named = ", ".join(f"“{row.secret.name}” {row.number} (key {row.key_fingerprint})" for row in rows)
+    return (
+        [
+            checks.Error(
+                f"No key opens these secrets: {named}.",
+                hint="Put their keys back into IGON7_SECRET_KEYS.",
+                id="security.E002",
+            )
+        ]
+        if rows
+        else []
+    )

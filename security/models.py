@@ -10,6 +10,13 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from security.fields import Xid8Field
+from security.secret_models import (  # noqa: F401 - Django looks for models here
+    Secret,
+    SecretGroupPermission,
+    SecretUse,
+    SecretUserPermission,
+    SecretVersion,
+)
 
 
 class AuditRecord(models.Model):

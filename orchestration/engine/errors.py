@@ -326,6 +326,20 @@ class NodeCancelled(Igon7Error):
     code = "node_cancelled"
 
 
+class UnknownSecret(Igon7Error):
+    """There is no secret "{name}" that {who} may use. Look at its name, and at who may use it."""
+
+    code = "unknown_secret"
+    status = 404
+
+
+class SecretDenied(Igon7Error):
+    """The secret "{name}" may not be used here: {why}"""
+
+    code = "secret_denied"
+    status = 403
+
+
 class UnknownResult(Igon7Error, KeyError):
     """Node "{node}" has no result here: {why}"""
 

@@ -9,6 +9,7 @@ from typing import Any
 from orchestration import inputs
 from orchestration.engine.durations import Duration, seconds
 from orchestration.engine.errors import InvalidOption
+from security.masking import mask, mask_json
 
 from .async_calls import AsyncDurableCalls
 from .calls import DurableCalls
@@ -20,7 +21,7 @@ def _about(name: str, text: str, roles: Iterable[str], users: Iterable[str], for
         raise InvalidOption(option="form", value=form, expected="a JSON Schema of an object")
     if form is not None:
         inputs.check_form(name, form)
-    return json.dumps({"text": str(text)[:2000], **names, "form": form})
+    return mask_json(json.dumps({"text": mask(str(text))[:2000], **names, "form": form}))
 
 
 def _names(option: str, names: Iterable[str]) -> list[str]:

@@ -14,6 +14,7 @@ from orchestration import models, queries
 from orchestration.engine.errors import InvalidOption, UnknownArtifact
 from orchestration.store import clock
 from orchestration.store.claim import Claim
+from security.masking import mask
 
 from .patience import patiently
 
@@ -23,6 +24,7 @@ NAME_LIMIT, TYPE_LIMIT = 200, 100
 def keep(claim: Claim, name: str, data: bytes, content_type: str) -> dict[str, Any]:
     """Keep the bytes and return the reference, plain JSON. Raises InvalidOption."""
     _check(name, data, content_type)
+    name, content_type, data = mask(name), mask(content_type), _masked(data, content_type)
     id = uuid.uuid4()
     # The path is ours: a name chosen by an author never becomes a place on a disk.
     path = default_storage.save(f"artifacts/{claim.execution_id}/{id}", ContentFile(bytes(data)))
@@ -34,6 +36,18 @@ def keep(claim: Claim, name: str, data: bytes, content_type: str) -> dict[str, A
     }
     patiently(lambda: _insert(claim, id, path, about))
     return {"artifact": str(id), **about}
+
+
+def _masked(data: bytes, content_type: str) -> bytes:
+    """Return text without secrets; what is not text by its type stays as it is."""
+    if not content_type.startswith("text/") and "json" not in content_type:
+        return data
+    try:
+        text = bytes(data).decode()
+    except UnicodeDecodeError:
+        return data
+    masked = mask(text)
+    return data if masked == text else masked.encode()
 
 
 def _insert(claim: Claim, id: uuid.UUID, path: str, about: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from orchestration.engine.parking import Wait
 from orchestration.store import journal, sql
 from orchestration.store.journal import VALUE, Entry
 from security import audit
+from security.masking import mask
 from security.objects import Resource
 from security.principals import Principal
 
@@ -39,7 +40,7 @@ def _checked(action: Any, resource: Any, details: Any) -> dict[str, Any]:
     if details is not None and not isinstance(details, Mapping):
         raise InvalidOption(option="details", value=details, expected="a mapping")
     plain = json.loads(dump_payload(dict(details or {}), "The details of an audit record", DETAILS_LIMIT))
-    return {"action": f"{PREFIX}{action.strip()}", "resource": resource, "details": plain}
+    return {"action": f"{PREFIX}{mask(action.strip())}", "resource": mask(resource), "details": plain}
 
 
 def _record(held: Held, principal: Principal, key: str, said: dict[str, Any]) -> Entry:

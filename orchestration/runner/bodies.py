@@ -35,12 +35,15 @@ from orchestration.engine.errors import (
     RepeatExhausted,
     ReplayDiverged,
     RetryAfter,
+    SecretDenied,
+    UnknownSecret,
 )
 from orchestration.engine.graph import NodeSpec
 from orchestration.engine.policies import type_names
 from orchestration.engine.retry import Asked
 from orchestration.engine.states import Outcome
 from orchestration.store.journal import began_key, ran_key
+from security.masking import mask
 
 from .maps import Found
 from .seat import Held
@@ -54,6 +57,8 @@ _FOR_GOOD = (
     ApprovalRejected,
     NotAList,
     NotInTransaction,
+    SecretDenied,
+    UnknownSecret,
     SystemExit,
 )
 TRACEBACK_LIMIT = 32 * 1024
@@ -224,9 +229,9 @@ def describe(error: BaseException) -> dict[str, Any]:
     """Return an exception as plain JSON: type, its names along the MRO, message, traceback."""
     message = _message(error)
     data: dict[str, Any] = {
-        "type": type(error).__name__,
-        "types": type_names(error),
-        "message": _clean(message)[:4000],
+        "type": mask(type(error).__name__),
+        "types": [mask(name) for name in type_names(error)],
+        "message": _clean(mask(message))[:4000],
         "traceback": _clean(_traceback(error)),
     }
     if isinstance(error, Igon7Error):
@@ -252,6 +257,7 @@ def _traceback(error: BaseException) -> str:
         text = "".join(traceback.format_exception(type(error), error, frames))
     except Exception:
         text = f"{type(error).__name__} (its traceback could not be made)"
+    text = mask(text)
     return (
         text
         if len(text) <= TRACEBACK_LIMIT

@@ -22,9 +22,10 @@ from orchestration.engine.recovery import concerned, owner
 from orchestration.engine.states import NODE_OK
 from orchestration.engine.view import Key
 from orchestration.store.leases import Line
+from security.masking import mask
 from security.principals import Principal
 
-from . import artifacts, memory
+from . import artifacts, memory, secrets
 from .approvals import ApprovalCalls, AsyncApprovalCalls
 from .auditing import AsyncAuditCalls, AuditCalls
 from .children import AsyncChildCalls, ChildCalls
@@ -95,6 +96,7 @@ class BodyLog(logging.Handler):
             message = self.format(record)
         except Exception as error:  # a wrong format in an author's log call must not fail the node
             message = f"{record.msg!r} (this line could not be formatted: {error})"
+        message = mask(message)  # before it is cut: half a secret would not be known
         self._held.count += 1
         if self._held.count > LINES_LIMIT:
             return
@@ -226,6 +228,13 @@ class Context(ApprovalCalls, EventCalls, ChildCalls, AuditCalls):
         """Return the bytes behind a reference. Raises UnknownArtifact."""
         return artifacts.read(self._held.claim, reference)
 
+    def get_secret(self, name: str) -> Any:
+        """Return the secret's value, which is masked in all that the body gives or says: read it where it is used.
+
+        Raises UnknownSecret, SecretDenied.
+        """
+        return patiently(lambda: secrets.read(self._held, self._graph.name, self.principal, name))
+
     @property
     def has_waited(self) -> bool:
         """Say whether the body runs again because what it waited for is there."""
@@ -303,6 +312,12 @@ class AsyncContext(AsyncApprovalCalls, AsyncEventCalls, AsyncChildCalls, AsyncAu
         """Return the bytes behind a reference. Raises UnknownArtifact."""
         return await self._call(artifacts.read, self._held.claim, reference)
 
+    async def get_secret(self, name: str) -> str:
+        """Return the secret's value. Raises UnknownSecret, SecretDenied."""
+        return await self._call(
+            patiently, lambda: secrets.read(self._held, self._graph.name, self.principal, name)
+        )
+
     async def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._database, function, *args)
 
@@ -336,7 +351,7 @@ def _beat(held: Held, details: Any) -> None:
 
 
 def _clean(text: str) -> str:
-    return text[:500].replace("\0", "").encode("utf-8", "replace").decode()
+    return mask(text)[:500].replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _say(held: Held, **what: Any) -> None:

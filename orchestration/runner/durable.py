@@ -30,6 +30,7 @@ from orchestration.engine.errors import (
 from orchestration.engine.parking import Wait
 from orchestration.store import journal
 from orchestration.store.journal import Entry
+from security.masking import mask
 
 from .seat import Held
 
@@ -84,6 +85,7 @@ class Journal:
         if not isinstance(name, str) or not name or len(name) > NAME_LIMIT or "\0" in name:
             expected = f"a text of 1 to {NAME_LIMIT} characters"
             raise InvalidOption(option=f"the name of a {kind}", value=name, expected=expected)
+        name = mask(name)
         if step := _step.get():
             raise DurableInStep(kind=kind.capitalize(), name=name, step=step)
         scoped = f"{self._scope}{name}"

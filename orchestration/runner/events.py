@@ -22,6 +22,7 @@ from orchestration.engine.triggers import check_event_name
 from orchestration.store import events
 from orchestration.store.events import Kept, NewEvent
 from orchestration.store.journal import VALUE, Entry
+from security.masking import mask
 
 from .async_calls import AsyncDurableCalls
 from .calls import DurableCalls
@@ -54,6 +55,7 @@ def _new(held: Held, workflow: str, name: str, data: Any, key: str, id: str | No
         uuid.uuid5(held.claim.execution_id, f"{held.claim.run_id} {key}")
     )
     text = dump_payload(data, f'The data of event "{name}"', settings.IGON7_PAYLOAD_LIMIT)
+    name, sent_id = mask(name), mask(sent_id)
     source = f"{executor.BY_WORKFLOWS}{quote(workflow)}"
     return NewEvent(name, source, sent_id, text, sender=workflow, node=held.claim.key.node)
 

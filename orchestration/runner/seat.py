@@ -44,6 +44,7 @@ class Held:
     waits: tuple[Wait, ...] = ()  # the body has asked to wait for these: nothing else counts that it says
     more: dict[str, Any] | None = None  # what else its last event is to say
     item: str | None = None  # of a map, as JSON text
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)  # that its body has read
     edited: str | None = None  # what a person has put in the place of its input, for all its items
 
     @property

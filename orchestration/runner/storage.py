@@ -17,6 +17,7 @@ from orchestration.store import journal, state
 from orchestration.store.claim import Claim
 from orchestration.store.journal import Entry
 from orchestration.store.state import Change, Found, Place, Writer
+from security.masking import mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Storage:
 
     def _place(self, scope: str, key: str) -> Place:
         owners = {rules.EXECUTION: str(self._claim.execution_id), rules.WORKFLOW: self._workflow}
-        return Place(rules.check_scope(scope), owners.get(scope, ""), key)
+        return Place(rules.check_scope(scope), owners.get(scope, ""), mask(key))
 
     def _text(self, key: str, value: Any) -> str:
         return dump_payload(value, f'The state "{rules.check_key(key)}"', settings.IGON7_STATE_LIMIT)

@@ -26,6 +26,7 @@ from security.principals import Principal
 from .broadcasts import let_events_start, may_still_start, send_all, start_by
 from .due import next_for_the_sweep, next_ready
 from .result import Snapshot, snapshot
+from .secrets import given
 from .stage import alarm_kept, check_place, registered
 from .worker import Bodies, Body, Worker, keep_open
 
@@ -81,6 +82,7 @@ def run(
     workflows: Iterable[Workflow] = (),
     queues: Iterable[str] | None = None,
     limit: int = LIMIT,
+    secrets: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Result:
     """Run the workflow to its end, in this process and thread, and return what it came to.
@@ -90,10 +92,11 @@ def run(
     status, or where a function of what there is says so. `bodies` stand in for those of some nodes, which for a child's
     are named by (workflow, node). `workflows` are further ones that it may start, and what it starts runs to its end
     too, by an event as well. With an `event`, (name, data), that starts it instead; `events` are sent as soon as it has
-    started. `queues` are those served (default: every one). Raises NeverEnds after `limit` steps, AssertionError where
-    the event starts nothing, InvalidOption, and what `executor.start` raises.
+    started. `queues` are those served (default: every one). `secrets` are the ones that there are, by name, in place of
+    this installation's. Raises NeverEnds after `limit` steps, AssertionError where the event starts nothing,
+    InvalidOption, and what `executor.start` raises.
     """
-    play = Play(workflow, principal, bodies, queues, limit, workflows)
+    play = Play(workflow, principal, bodies, queues, limit, workflows, secrets)
     return play.start(input, signals, until, options, event, events)
 
 
@@ -108,7 +111,9 @@ class Play:
         queues: Iterable[str] | None,
         limit: int,
         workflows: Iterable[Workflow] = (),
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
+        self.secrets = secrets
         self.workflow = registry.require(workflow) if isinstance(workflow, str) else workflow
         self.principal = _principal(principal)
         self.others = list(workflows)
@@ -175,6 +180,7 @@ class Play:
         with alarm_kept(), contextlib.ExitStack() as self._moves:
             for workflow in [self.workflow, *self.others]:
                 self._moves.enter_context(registered(workflow))
+            self._moves.enter_context(given(self.secrets))
             self._moves.enter_context(clock.ahead(self.offset))
             # The rows of a test before are gone, and their numbers come again; so do ours.
             self._moves.callback(versions.forget_versions)
