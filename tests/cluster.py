@@ -70,6 +70,7 @@ def surroundings_of(folder: Path, ledger: Ledger, **environment: str) -> dict[st
         "IGON7_VAR": str(folder),
         "IGON7_MEDIA": str(settings.MEDIA_ROOT),
         "IGON7_SECRET_KEY": settings.SECRET_KEY,
+        "IGON7_SECRET_KEYS": ",".join(settings.IGON7_SECRET_KEYS),
         "IGON7_ENV_FILE": os.devnull,
         "IGON7_NO_VENV": "1",
         "IGON7_LEASE_SECONDS": str(LEASE),

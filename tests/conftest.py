@@ -65,6 +65,7 @@ def child_environment(transactional_db: None, apart: Path) -> dict[str, str]:
         "DATABASE_URL": url_of(connection.settings_dict),
         "IGON7_VAR": str(apart),
         "IGON7_SECRET_KEY": settings.SECRET_KEY,
+        "IGON7_SECRET_KEYS": ",".join(settings.IGON7_SECRET_KEYS),
         "IGON7_ENV_FILE": os.devnull,
         "IGON7_NO_VENV": "1",
     }

@@ -119,6 +119,7 @@ def environment(workers: Cluster, flows: Path, apart: Path) -> dict[str, str]:
         "IGON7_VAR": str(apart),
         "IGON7_MEDIA": str(settings.MEDIA_ROOT),
         "IGON7_SECRET_KEY": settings.SECRET_KEY,
+        "IGON7_SECRET_KEYS": ",".join(settings.IGON7_SECRET_KEYS),
         "IGON7_ENV_FILE": os.devnull,
         "IGON7_NO_VENV": "1",
         "IGON7_WORKFLOWS": str(flows),

@@ -21,6 +21,7 @@ from .executions import (
 )
 from .journal import Journal
 from .root import Nothing, Root
+from .secrets import DeleteSecret, DisableVersion, NewVersion, OneSecret, Secrets
 from .state import DeleteState, SetState, State, StateValue
 from .token import obtain_token
 from .workflows import WorkflowDetail, Workflows
@@ -35,6 +36,11 @@ urlpatterns = [
     path("token/", obtain_token, name="token"),
     path("workflows/", Workflows.as_view(), name="workflows"),
     path("workflows/<path:name>/", WorkflowDetail.as_view(), name="workflow"),
+    path("secrets/", Secrets.as_view(), name="secrets"),
+    path("secrets/<str:name>/", OneSecret.as_view(), name="secret"),
+    path("secrets/<str:name>/version/", NewVersion.as_view(), name="secret_version"),
+    path("secrets/<str:name>/disable/", DisableVersion.as_view(), name="secret_disable"),
+    path("secrets/<str:name>/delete/", DeleteSecret.as_view(), name="secret_delete"),
     path("executions/", Executions.as_view(), name="executions"),
     path(ONE, ExecutionDetail.as_view(), name="execution"),
     *(path(f"{ONE}{verb}/", Control.as_view(), {"verb": verb}, name=verb) for verb in VERBS),

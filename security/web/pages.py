@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from security.actions import AUDIT_VIEW
+from security.actions import AUDIT_VIEW, SECRET_VIEW
 from security.policies import allowed
 from security.principals import Principal
 
@@ -33,6 +33,7 @@ class Page:
 
 PAGES = (
     Page("account", _("Your account"), None, ("password", "enrol", "recovery", "step_up", "step_up_go_on")),
+    Page("secrets", _("Secrets"), SECRET_VIEW),
     Page("audit", _("Audit"), AUDIT_VIEW, ("audit_export",)),
 )
 NAMES = frozenset(name for page in PAGES for name in page.names)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from security.web import account, audit, passkeys, reset, step_up, views
+from security.web import account, audit, passkeys, reset, secrets, step_up, views
 from security.web.zones import in_own_zone
 
 urlpatterns = [
@@ -25,6 +25,11 @@ urlpatterns = [
     path("account/sessions/end/", account.end_sessions, name="end_sessions"),
     path("account/step-up/<str:id>/", step_up.step_up, name="step_up"),
     path("account/step-up/<str:id>/go-on/", step_up.go_on, name="step_up_go_on"),
+    path("secrets/", in_own_zone(secrets.secrets), name="secrets"),
+    path("secrets/new/", in_own_zone(secrets.new), name="secret_new"),
+    path("secrets/<str:name>/version/", in_own_zone(secrets.version), name="secret_version"),
+    path("secrets/<str:name>/disable/<int:number>/", in_own_zone(secrets.disable), name="secret_disable"),
+    path("secrets/<str:name>/delete/", in_own_zone(secrets.delete), name="secret_delete"),
     path("audit/", in_own_zone(audit.records), name="audit"),
     path("audit/export/", audit.take_along, name="audit_export"),
 ]
