@@ -7,6 +7,7 @@ from security.models import AuditRecord
 from security.principals import Principal
 from security.secret_models import Secret
 from security.secrets import backends, writing
+from tests import factories
 
 VALUE = "correct-horse-battery"
 pytestmark = pytest.mark.django_db
@@ -15,7 +16,19 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def admin(client, admin_user):
     client.force_login(admin_user)
+    factories.verify(client)
     return client
+
+
+def test_without_a_fresh_second_factor_nothing_is_changed_and_nothing_kept_in_the_open(client, admin_user):
+    client.force_login(admin_user)
+    asked = client.post("/secrets/new/", {"name": "api-key", "value": VALUE})
+    assert "/step-up/" in asked["Location"]
+    assert VALUE not in str(dict(client.session))
+    refused = client.post("/api/v1/secrets/", {"name": "x", "value": VALUE}, content_type="application/json")
+    assert refused.status_code == 403
+    assert "step_up_required" in refused.content.decode()
+    assert not Secret.objects.exists()
 
 
 def test_a_secret_is_made_renewed_disabled_and_deleted_and_never_shown(admin):
