@@ -5,7 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from security.actions import AUDIT_VIEW, GRANT_MANAGE, PERSON_VIEW
+from security import people_admin  # noqa: F401
+from security.actions import AUDIT_VIEW, PERSON_MANAGE, PERSON_VIEW
 from security.admin_audit import Audited
 from security.models import AuditRecord, Role
 from security.policies import allowed
@@ -50,10 +51,10 @@ class RoleAdmin(Audited):
         return allowed(Principal.for_request(request), PERSON_VIEW)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return allowed(Principal.for_request(request), GRANT_MANAGE)
+        return allowed(Principal.for_request(request), PERSON_MANAGE)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return allowed(Principal.for_request(request), GRANT_MANAGE)
+        return allowed(Principal.for_request(request), PERSON_MANAGE)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.http import HttpRequest
 
+from orchestration.executor import refuse_gain
 from orchestration.models import TagGrant, WorkflowGroupPermission, WorkflowUserPermission
 from security.actions import GRANT_MANAGE
 from security.admin_audit import Audited
@@ -19,6 +20,13 @@ class GrantAdmin(Audited):
     """Rows that only whoever manages grants sees, makes and takes away; none is edited."""
 
     list_per_page = 50
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        to = {"person": getattr(obj, "user", None), "role": getattr(obj, "group", None)}
+        permission = obj.permission.codename.removesuffix("_workflow")
+        workflow = getattr(obj, "content_object", None)
+        refuse_gain(Principal.for_request(request), permission, workflow, **to)
+        super().save_model(request, obj, form, change)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self._may(request)

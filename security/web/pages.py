@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from security.actions import AUDIT_VIEW, SECRET_VIEW
+from security.actions import AUDIT_VIEW, PERSON_VIEW, SECRET_VIEW
 from security.policies import allowed
 from security.principals import Principal
 
@@ -34,6 +34,7 @@ class Page:
 PAGES = (
     Page("account", _("Your account"), None, ("password", "enrol", "recovery", "step_up", "step_up_go_on")),
     Page("secrets", _("Secrets"), SECRET_VIEW),
+    Page("people", _("People & roles"), PERSON_VIEW, ("person", "person_roles", "simulate", "grant_by_tag")),
     Page("audit", _("Audit"), AUDIT_VIEW, ("audit_export",)),
 )
 NAMES = frozenset(name for page in PAGES for name in page.names)
