@@ -155,7 +155,7 @@ class AccountMiddleware:
 
 
 _NOTHING_CHANGES = ("logout", "login", "autocomplete", "jsi18n")
-_OPEN = ("/account/", "/logout/", "/static/")
+_OPEN = ("/account/", "/passkeys/", "/logout/", "/static/")
 
 
 def _changes_the_admin(request: HttpRequest) -> bool:

@@ -9,6 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django_otp_webauthn.exceptions import InvalidState
 from django_otp_webauthn.utils import get_credential_model
 from django_otp_webauthn.views import (
     BeginCredentialAuthenticationView,
@@ -41,6 +42,13 @@ class BeginAnswer(_Answering, BeginCredentialAuthenticationView):
 
 class Answer(_Answering, CompleteCredentialAuthenticationView):
     """Takes what a passkey has signed: logs in, or notes that the second factor of who is logged in has answered."""
+
+    def get_state(self) -> Any:
+        """Return what was asked for. Raises InvalidState where that had a password before it, and there is none now."""
+        state = super().get_state()
+        if self.get_user() is None and not state["require_user_verification"]:
+            raise InvalidState
+        return state
 
     def complete_auth(self, device: Any) -> Any:
         request = self.request

@@ -99,6 +99,19 @@ def test_a_password_that_was_given_and_no_code_lapses(alice: User, monkeypatch):
     assert not is_in(client)
 
 
+def test_a_passkey_asked_for_after_a_password_is_not_enough_once_that_has_lapsed(alice: User, monkeypatch):
+    phone_of(alice)
+    client = Client()
+    client.post("/login/", LOGIN)
+    asked = client.post("/passkeys/begin/", {}, content_type="application/json")
+    assert asked.json()["userVerification"] == "discouraged"
+    later = time.time() + 6 * 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    answer = client.post("/passkeys/answer/", {}, content_type="application/json")
+    assert answer.json()["code"] == "invalid_state"
+    assert not is_in(client)
+
+
 def test_a_password_that_changed_meanwhile_does_not_count(alice: User):
     device, client = phone_of(alice), Client()
     client.post("/login/", LOGIN)
@@ -191,6 +204,7 @@ def test_whose_role_asks_for_a_second_factor_can_do_nothing_before(alice: User, 
     assert client.get("/executions/")["Location"] == "/account/second-factor/"
     assert client.get("/api/v1/executions/").json()["error"]["code"] == "second_factor_missing"
     assert client.get("/account/second-factor/").status_code == 200
+    assert "challenge" in client.post("/passkeys/new/begin/", {}, content_type="application/json").json()
     device = TOTPDevice.objects.get(user=alice)
     client.post("/account/second-factor/", {"code": code_of(device)})
     assert client.get("/executions/").status_code == 200
