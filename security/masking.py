@@ -9,6 +9,7 @@ import base64
 import json
 import logging
 import re
+import sys
 import threading
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -31,6 +32,7 @@ def learn(value: str) -> None:
         forms = {form for known in _known for part in _parts(known) for form in encodings(part)}
         # The longest first: what is left of a longer form would otherwise stay in sight.
         _pattern = re.compile("|".join(map(re.escape, sorted(forms, key=lambda form: (-len(form), form)))))
+        _wrap_streams()
 
 
 def forget() -> None:
@@ -39,6 +41,25 @@ def forget() -> None:
     with _lock:
         _known.clear()
         _pattern = None
+
+
+def is_active() -> bool:
+    """Say whether there is anything to mask."""
+    return _pattern is not None
+
+
+def mask_param(value: Any) -> Any:
+    """Return a statement's parameter masked: a text, or a list of them, JSON by its values."""
+    if isinstance(value, list):
+        return [mask_param(item) for item in value]
+    if not isinstance(value, str) or _pattern is None:
+        return value
+    if value[:1] in ("{", "["):
+        try:
+            return mask_json(value)
+        except ValueError:
+            pass
+    return mask(value)
 
 
 def mask(text: str) -> str:
@@ -98,6 +119,27 @@ def _parts(value: str) -> set[str]:
     """Return the value, and the lines of one that has several: logs and tracebacks take them apart."""
     lines = {line.strip() for line in value.splitlines()} if "\n" in value.strip() else set()
     return {value, value.strip()} | {line for line in lines if len(line) >= 2 * SHORTEST}
+
+
+class _Masked:
+    """A stream that masks what is printed."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(mask(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _wrap_streams() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, _Masked):
+            setattr(sys, name, _Masked(stream))
 
 
 class MaskingFormatter(logging.Formatter):
