@@ -38,8 +38,9 @@ def seen() -> dict[str, str]:
     client = Client()
     client.force_login(factories.person("root"))
     one = f"/executions/{came.id}/"
-    paths = [one, f"{one}?node=work", f"{one}signals/", "/", "/executions/", "/audit/", "/secrets/", "/state/",
-             *(f"/api/v1{one}{part}" for part in ("", "log/", "events/", "journal/?node=work")), "/api/v1/secrets/"]  # fmt: skip
+    paths = [one, f"{one}?node=work", f"{one}signals/", *"/ /executions/ /audit/ /secrets/ /state/".split()]
+    parts = ("", "log/", "events/", "journal/?node=work")
+    paths += ["/api/v1/secrets/", *(f"/api/v1{one}{part}" for part in parts)]
     answers = {path: client.get(path) for path in paths}
     assert {path: answer.status_code for path, answer in answers.items() if answer.status_code != 200} == {}
     return {path: answer.content.decode() for path, answer in answers.items()}
