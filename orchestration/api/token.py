@@ -20,7 +20,8 @@ from rest_framework.response import Response
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
-from security import audit
+from security import audit, second_factor
+from security.models import AuditRecord
 from security.principals import Principal
 from security.web.guard import public
 
@@ -84,5 +85,11 @@ def _person(request: HttpRequest, credentials: dict[str, Any]) -> User:
     if not isinstance(user, User):
         raise AuthenticationFailed(_("Username and password do not match an active account."))
     if django_otp.user_has_device(user) and not (otp and django_otp.match_token(user, otp)):
+        if otp:
+            about = Principal.for_user(user, request)
+            audit.record(about, second_factor.VERIFIED, user, AuditRecord.Outcome.FAILED)
         raise AuthenticationFailed(_("This account needs its one-time code: send it as otp."), "otp_required")
+    if second_factor.must_enrol(user):
+        said = _("A role of this account asks for a second factor. Set one up in the console first.")
+        raise AuthenticationFailed(said, "second_factor_missing")
     return user

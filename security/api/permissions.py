@@ -14,6 +14,7 @@ from security.errors import LOGIN_REQUIRED, STEP_UP_REQUIRED, Denied
 from security.mfa import STEP_UP, has_evidence
 from security.policies import Subject, authorise
 from security.principals import Principal
+from security.second_factor import must_enrol
 
 
 class ActionPermission(BasePermission):
@@ -53,6 +54,9 @@ def required_action(view: APIView, request: Request) -> str | None:
 
 def _ask(request: Request, action: str, obj: Subject = None) -> None:
     principal = Principal.for_request(request)
+    if principal.kind == "token" and must_enrol(request.user):
+        said = _("A role of this token's owner asks for a second factor, and there is none.")
+        raise exceptions.PermissionDenied(said, "second_factor_missing")
     try:
         authorise(principal, action, obj)
         if declared(action).sensitive and not has_evidence(principal, STEP_UP, timezone.now()):

@@ -361,3 +361,17 @@ def test_an_administrator_resets_what_somebody_has_lost(alice: User, capsys):
     call_command("reset_mfa", "alice")
     assert "1 device of alice is removed." in capsys.readouterr().out
     assert not second_factor.has_device(alice)
+
+
+def test_whose_role_asks_for_a_second_factor_has_no_token_without_one(alice: User):
+    from rest_framework.authtoken.models import Token
+
+    token, client = Token.objects.create(user=alice), Client()
+    headers = {"Authorization": f"Token {token.key}"}
+    assert client.get("/api/v1/executions/", headers=headers).status_code == 200
+    Role.objects.filter(group=Group.objects.get(name="admin")).update(requires_mfa=True)
+    refused = client.get("/api/v1/executions/", headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "second_factor_missing")
+    assert client.post("/api/v1/token/", LOGIN, content_type="application/json").status_code == 401
+    phone_of(alice)
+    assert client.get("/api/v1/executions/", headers=headers).status_code == 200
