@@ -28,6 +28,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
 DEBUG = env.bool_("IGON7_DEBUG", False)
 SECRET_KEY = env.str_("IGON7_SECRET_KEY", None) or secret_key(VAR / "secret_key")
+SECRET_KEY_FALLBACKS = env.list_("IGON7_SECRET_KEY_FALLBACKS")  # former keys: believed, not signed with
 ALLOWED_HOSTS = env.list_("IGON7_ALLOWED_HOSTS", sorted(_LOOPBACK))
 CSRF_TRUSTED_ORIGINS = env.list_("IGON7_TRUSTED_ORIGINS")
 
@@ -48,6 +49,9 @@ if _ONLY_THIS_MACHINE:  # what `check --deploy` asks of https has no bearing on 
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+if HTTPS:  # browsers take these names from this very host alone: no sibling domain can plant them
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SESSION_COOKIE_AGE = int(env.duration("IGON7_SESSION_AGE", 14 * 24 * 3600))
 X_FRAME_OPTIONS = "DENY"
 

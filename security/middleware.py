@@ -56,6 +56,8 @@ HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Permissions-Policy": PERMISSIONS_POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
+    # Whoever goes back after a logout must find nothing; static files say otherwise for themselves.
+    "Cache-Control": "no-store",
 }
 REQUEST_ID_HEADER = "X-Request-ID"
 
