@@ -4,6 +4,7 @@ A row is "METHOD name": what one must be able to do. A new URL, socket or comman
 """
 
 PUBLIC = "public"  # everybody, nobody known included
+SECRETS = "change secrets"
 OTHERS = "others"  # what somebody else has asked for: a bulk act
 OPEN = "open"  # every active person; what they see in it is narrowed
 VIEW, RUN, CONTROL, APPROVE = "view", "run", "control", "approve"
@@ -26,7 +27,7 @@ ROLES: dict[str, set[str]] = {
     "operator": _SEES | {RUN, CONTROL, APPROVE, EMIT, CHANGE_STATE},
     "approver": _SEES | {APPROVE},
     "auditor": _SEES | {AUDIT},
-    "admin": _SEES | {OTHERS, RUN, CONTROL, APPROVE, EMIT, CHANGE_STATE, AUDIT},
+    "admin": _SEES | {SECRETS, OTHERS, RUN, CONTROL, APPROVE, EMIT, CHANGE_STATE, AUDIT},
 }
 
 CONSOLE = {
@@ -70,6 +71,11 @@ CONSOLE = {
     "POST event_emit": EMIT,
     "POST state_set": CHANGE_STATE,
     "POST state_delete": CHANGE_STATE,
+    "GET secrets": OPEN,
+    "POST secret_new": SECRETS,
+    "POST secret_version": SECRETS,
+    "POST secret_disable": SECRETS,
+    "POST secret_delete": SECRETS,
     "GET login": PUBLIC,
     "POST login": PUBLIC,
     "POST logout": PUBLIC,
@@ -140,6 +146,12 @@ API = {
     "POST api:broadcasts": EMIT,
     "POST api:state_set": CHANGE_STATE,
     "POST api:state_delete": CHANGE_STATE,
+    "GET api:secrets": OPEN,
+    "POST api:secrets": SECRETS,
+    "GET api:secret": SECRETS,
+    "POST api:secret_version": SECRETS,
+    "POST api:secret_disable": SECRETS,
+    "POST api:secret_delete": SECRETS,
     "POST api:token": PUBLIC,
 }
 
@@ -147,13 +159,21 @@ SOCKETS = {"ws/executions/<uuid:id>/": VIEW}
 
 # Whoever has the shell has everything. A command acts as the principal `shell:<account>`, or does no act of anybody's.
 COMMANDS_THAT_ACT = set(
-    """approvals approve attend grant revoke who reset_mfa bulk cache cancel emit events executions fork items pause rerun resume retry run
-    show signal signals state terminate triggers workflows archive_audit export_audit seed_demo trace""".split()
+    """approvals approve archive_audit attend bulk cache cancel emit events executions export_audit fork grant items
+    pause rerun reset_mfa resume retry revoke rotate_secrets run secrets seed_demo show signal signals state terminate
+    trace triggers who workflows""".split()
 )
 COMMANDS_OF_THE_SHELL = set("bench faults test up web worker verify_audit".split())
 
-# Rows whose request here names what is not there for anybody: a node without items, a verb without a plan.
+# Rows whose request here names what is not there for anybody: a node without items, a verb without a plan, a secret.
 ABSENT = {
+    "POST secret_version",
+    "POST secret_disable",
+    "POST secret_delete",
+    "GET api:secret",
+    "POST api:secret_version",
+    "POST api:secret_disable",
+    "POST api:secret_delete",
     "POST bulk",
     "GET execution_part",
     "GET items",
@@ -165,3 +185,5 @@ ABSENT = {
 }
 # Rows that read what they were sent before they ask: a 400 is an answer to who may not, if nothing has changed.
 READ_FIRST = {"POST decide", "POST state_set", "POST api:fork", "POST api:approve"}
+# Rows that nobody passes without a fresh second factor, which neither the sessions here nor a token have.
+SENSITIVE = {"POST api:secrets"}
