@@ -5,6 +5,8 @@ A row is "METHOD name": what one must be able to do. A new URL, socket or comman
 
 PUBLIC = "public"  # everybody, nobody known included
 SECRETS = "change secrets"
+PEOPLE = "see people"
+MANAGE = "manage people"
 OTHERS = "others"  # what somebody else has asked for: a bulk act
 OPEN = "open"  # every active person; what they see in it is narrowed
 VIEW, RUN, CONTROL, APPROVE = "view", "run", "control", "approve"
@@ -26,8 +28,8 @@ ROLES: dict[str, set[str]] = {
     "viewer": _SEES,
     "operator": _SEES | {RUN, CONTROL, APPROVE, EMIT, CHANGE_STATE},
     "approver": _SEES | {APPROVE},
-    "auditor": _SEES | {AUDIT},
-    "admin": _SEES | {SECRETS, OTHERS, RUN, CONTROL, APPROVE, EMIT, CHANGE_STATE, AUDIT},
+    "auditor": _SEES | {AUDIT, PEOPLE},
+    "admin": _SEES | {PEOPLE, MANAGE, SECRETS, OTHERS, RUN, CONTROL, APPROVE, EMIT, CHANGE_STATE, AUDIT},
 }
 
 CONSOLE = {
@@ -71,6 +73,13 @@ CONSOLE = {
     "POST event_emit": EMIT,
     "POST state_set": CHANGE_STATE,
     "POST state_delete": CHANGE_STATE,
+    "GET people": PEOPLE,
+    "GET person": PEOPLE,
+    "GET simulate": PEOPLE,
+    "GET workflow_people": PEOPLE,
+    "POST person_roles": MANAGE,
+    "POST grant_by_tag": MANAGE,
+    "POST workflow_grant": MANAGE,
     "GET secrets": OPEN,
     "POST secret_new": SECRETS,
     "POST secret_version": SECRETS,
@@ -186,4 +195,4 @@ ABSENT = {
 # Rows that read what they were sent before they ask: a 400 is an answer to who may not, if nothing has changed.
 READ_FIRST = {"POST decide", "POST state_set", "POST api:fork", "POST api:approve"}
 # Rows that nobody passes without a fresh second factor, which neither the sessions here nor a token have.
-SENSITIVE = {"POST api:secrets"}
+SENSITIVE = {"POST api:secrets", "POST person_roles", "POST grant_by_tag", "POST workflow_grant"}

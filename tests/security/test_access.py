@@ -115,8 +115,8 @@ def things(db: None) -> dict[str, Any]:
     )
     return {
         "id": execution.pk, "name": "etl", "node": "build", "artifact": Artifact.objects.get().pk,
-        "wait": Wait.objects.get().pk, "part": "overview", "verb": "pause", "number": 1, "bulk": act.pk,
-        "event": Event.objects.get().pk,
+        "wait": Wait.objects.get().pk, "part": "overview", "verb": "pause", "number": 1, "owner": owner.pk,
+        "bulk": act.pk, "event": Event.objects.get().pk,
     }  # fmt: skip
 
 
@@ -125,6 +125,8 @@ def address(name: str, things: dict[str, Any]) -> str:
     given = {key: things[key] for key in wanted}
     if "bulk" in name and "id" in wanted:
         given["id"] = things["bulk"]
+    if name.startswith("person"):
+        given["id"] = things["owner"]
     if name in ("event", "api:broadcast"):
         given["id"] = things["event"]
     return reverse(name, kwargs=given)
