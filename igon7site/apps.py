@@ -4,6 +4,9 @@ from django.apps import AppConfig, apps
 from django.contrib.admin import apps as admin_apps
 from django.utils.translation import gettext_lazy as _
 
+# django-q2's lists would load pickles; the others show what is a secret: tokens, and the keys of second factors.
+_UNLISTED = ("django_q", "authtoken", "otp_totp", "otp_static", "django_otp_webauthn")
+
 
 class SiteConfig(AppConfig):
     name = "igon7site"
@@ -14,7 +17,7 @@ class AdminConfig(admin_apps.AdminConfig):
     default = False
 
     def ready(self) -> None:
-        """Register every app's admin but two: django-q2's lists would load pickles, tokens' would show the keys."""
+        """Register every app's admin but for what must not be listed."""
         super().ready()
         from django.contrib import admin
 
@@ -25,7 +28,7 @@ class AdminConfig(admin_apps.AdminConfig):
         for model, shown in list(admin.site._registry.items()):
             admin.site.unregister(model)
             admin.site.register(model, audited(type(shown)))
-        for app in ("django_q", "authtoken"):
+        for app in _UNLISTED:
             for model in apps.get_app_config(app).get_models():
                 if admin.site.is_registered(model):
                     admin.site.unregister(model)

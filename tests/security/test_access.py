@@ -55,8 +55,6 @@ NOT_ASKED = {
     "admin:login",
     "admin:logout",
     "admin:app_list",
-    "admin:otp_totp_totpdevice_config",
-    "admin:otp_totp_totpdevice_qrcode",
 }
 
 
