@@ -70,13 +70,15 @@ class Answer(_Answering, CompleteCredentialAuthenticationView):
 
 
 class Register(CompleteCredentialRegistrationView):
-    """Keeps a new passkey; recovery codes come with the first factor."""
+    """Keeps a new passkey. Recovery codes are made on the account's page, which asks for them."""
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
         request: Any = self.request
         super().post(*args, **kwargs)
         user = get_user_model()._default_manager.get(pk=request.user.pk)
         device = get_credential_model().objects.filter(user=user).latest("pk")
+        device.name = device.name or _("Passkey")
+        device.save(update_fields=["name"])
         audit.record(
             Principal.for_request(request), second_factor.ADDED, user, details={"device": device.name}
         )

@@ -93,6 +93,15 @@ def places(site: Site, browser: Browser) -> list[str]:
     site.manage("state", "set", "limit", '{"rows": 500}', "--ttl", "1h")
     fixed += ["/state/", "/state/?q=nothing", "/state/value/?key=limit", "/state/?workflow=undone"]
     more = [act, f"{asking}?node=pay", f"{undone}?do=retry"]
+    fixed += [
+        "/account/",
+        "/account/second-factor/",
+        "/account/password/",
+        "/secrets/",
+        "/people/",
+        "/people/simulate/",
+        "/audit/",
+    ]
     return [*fixed, *family, *mapped, *nodes, *views, *plans, *signals, *bulk, *more]
 
 
