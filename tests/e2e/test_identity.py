@@ -63,7 +63,7 @@ def test_a_second_factor_is_set_up_on_the_way_to_a_secret_and_the_secret_is_kept
     expect(page.get_by_role("heading", name="Set up a second factor")).to_be_visible()
     page.fill("[name=code]", "000000")
     page.click("button.primary")
-    expect(page.locator(".wrong")).to_contain_text("That code is not right")
+    expect(page.locator("#code-wrong")).to_contain_text("That code is not right")
     time.sleep(1.2)  # who tried a wrong code is made to wait
     page.fill("[name=code]", code_of(page))
     page.click("button.primary")
