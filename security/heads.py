@@ -23,6 +23,7 @@ from django.conf import settings
 from security.chain import head_text
 
 Head = dict[str, Any]  # position, digest, at, key (the public one), signature
+_TAIL = 64 * 1024  # bytes, some two hundred heads
 
 
 def sign(text: bytes) -> str:
@@ -72,11 +73,14 @@ def read(path: Path | None = None) -> Iterator[Head]:
 
 
 def last(path: Path | None = None) -> Head | None:
-    """Return the newest head."""
-    found = None
-    for head in read(path):
-        found = head or found
-    return found
+    """Return the newest head; of the file, which only grows, the end is read."""
+    path = path or heads_file()
+    if not path.exists():
+        return None
+    with path.open("rb") as lines:
+        lines.seek(max(0, path.stat().st_size - _TAIL))
+        found = lines.read().decode("utf-8", "replace").splitlines()
+    return next(filter(None, map(_parsed, reversed(found))), None)  # a line that is cut parses as none
 
 
 def is_genuine(head: Mapping[str, Any], key: str) -> bool:

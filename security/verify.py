@@ -73,7 +73,8 @@ def _signed(path: Path | None, key: str, report: Report) -> dict[int, str]:
             said = _("Line %(number)d of the heads was not signed with this key.") % {"number": number}
             report.problems.append(Problem("forged", head.get("position"), None, said))
             continue
-        found[int(head["position"])] = str(head["digest"])
+        # The first stands: who empties the table and grows another chain gets the same positions signed again.
+        found.setdefault(int(head["position"]), str(head["digest"]))
         report.heads += 1
     return found
 

@@ -253,6 +253,24 @@ def test_a_chain_that_is_written_anew_from_the_first_record_shows_by_its_head():
     assert wrong() == ("rewritten", 5)
 
 
+def test_a_chain_that_is_grown_anew_until_its_head_is_signed_again_shows():
+    sealed(5)
+    with attacking() as cursor:
+        cursor.execute("DELETE FROM security_auditrecord")
+        cursor.execute("DELETE FROM security_auditseal")
+    sealing.sign_head()  # as the periodic job does when it finds the chain shorter
+    sealed(5)
+    assert [head["position"] for head in heads.read()] == [5, 0, 5]
+    assert wrong() == ("rewritten", 5)
+
+
+def test_the_newest_head_is_found_at_the_end_of_a_long_file():
+    sealed(1)
+    line = heads.heads_file().read_text()
+    heads.heads_file().write_text("no head\n" * 20_000 + line + line[:50])
+    assert (heads.last() or {})["position"] == 1
+
+
 def test_a_head_that_another_key_signed_shows(tmp_path):
     sealed(2)
     key = heads.public_key()
