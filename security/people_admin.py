@@ -7,7 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.http import HttpRequest
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
 
 from security.actions import PERSON_MANAGE, PERSON_VIEW
 from security.policies import allowed
@@ -52,6 +53,10 @@ class PersonAdmin(_Decided, UserAdmin):
         if obj is not None and obj.pk == request.user.pk:
             fixed |= {"is_superuser", "groups", "user_permissions"}
         return tuple(sorted(fixed))
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        with transaction.atomic():  # Django's own saves first and records later
+            return super().user_change_password(request, id, form_url)
 
 
 @admin.register(Group)

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -54,14 +55,12 @@ def password(request: HttpRequest) -> HttpResponse:
     user: Any = request.user
     form = PasswordChangeForm(user, request.POST or None)
     if request.method == "POST" and form.is_valid():
-        form.save()
-        update_session_auth_hash(request, user)
-        count = (
-            UserSession.objects.filter(user=user).exclude(session_key=request.session.session_key).delete()[0]
-        )
-        audit.record(
-            Principal.for_request(request), PASSWORD_CHANGED, user, details={"sessions_ended": count}
-        )
+        with transaction.atomic():
+            form.save()
+            update_session_auth_hash(request, user)
+            others = UserSession.objects.filter(user=user).exclude(session_key=request.session.session_key)
+            about = {"sessions_ended": others.delete()[0]}
+            audit.record(Principal.for_request(request), PASSWORD_CHANGED, user, details=about)
         messages.success(request, _("Your password is changed; your other sessions have ended."))
         return redirect("account")
     return render(request, "security/password.html", {"form": form}, status=400 if form.errors else 200)
@@ -137,8 +136,9 @@ def end_sessions(request: HttpRequest) -> HttpResponse:
     which = request.POST.get("session", "")
     if which:
         rows = rows.filter(pk__in=[row.pk for row in rows if public_id(row) == which])
-    count = rows.delete()[0]
-    audit.record(Principal.for_request(request), SESSION_ENDED, user, details={"sessions": count})
+    with transaction.atomic():
+        count = rows.delete()[0]
+        audit.record(Principal.for_request(request), SESSION_ENDED, user, details={"sessions": count})
     messages.success(request, _("Ended: %(count)d.") % {"count": count})
     return redirect("account")
 

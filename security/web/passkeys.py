@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -72,6 +73,7 @@ class Answer(_Answering, CompleteCredentialAuthenticationView):
 class Register(CompleteCredentialRegistrationView):
     """Keeps a new passkey. Recovery codes are made on the account's page, which asks for them."""
 
+    @transaction.atomic
     def post(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
         request: Any = self.request
         super().post(*args, **kwargs)

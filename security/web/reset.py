@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import views
 from django.contrib.auth.forms import PasswordResetForm
+from django.db import transaction
 from django.urls import reverse_lazy
 
 from security import audit
@@ -56,9 +57,10 @@ class Choose(views.PasswordResetConfirmView):
     success_url = reverse_lazy("login")
 
     def form_valid(self, form: Any) -> Any:
-        answer = super().form_valid(form)
-        UserSession.objects.filter(user=form.user).delete()
-        audit.record(Principal.for_user(form.user, self.request), DONE, form.user)
+        with transaction.atomic():
+            answer = super().form_valid(form)
+            UserSession.objects.filter(user=form.user).delete()
+            audit.record(Principal.for_user(form.user, self.request), DONE, form.user)
         return answer
 
 
