@@ -73,6 +73,7 @@ def test_pages_follow_each_other_both_ways(auditor: Client):
     assert "tests.119" in auditor.get(f"/audit/?action=tests.&before={rows[69].pk}").content.decode()
 
 
+@pytest.mark.django_db(transaction=True)  # PostgreSQL seals what is committed
 def test_it_says_how_far_it_is_sealed(auditor: Client):
     record()
     assert "Nothing is sealed yet" in auditor.get("/audit/").content.decode()
