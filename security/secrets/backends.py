@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from security.secret_models import NAME, SecretVersion
@@ -64,7 +65,7 @@ class Database:
     def names(self) -> list[str]:
         return sorted(set(self._current().values_list("secret__name", flat=True)))
 
-    def _current(self):  # type: ignore[no-untyped-def]
+    def _current(self) -> QuerySet[SecretVersion]:
         return SecretVersion.objects.filter(disabled_at=None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from security.secret_models import SecretVersion
 from security.secrets import keyring
@@ -30,7 +31,7 @@ def rotate(batch: int = BATCH) -> Iterator[int]:
         yield count
 
 
-def _others():  # type: ignore[no-untyped-def]
+def _others() -> QuerySet[SecretVersion]:
     return SecretVersion.objects.exclude(key_fingerprint=keyring.fingerprints()[0])
 
 
